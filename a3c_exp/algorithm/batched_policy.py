@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.window_gradient import functional_forward, padded_forward
-from a3c_exp.compile.compiler import Compiler, TensorFunction
+from a3c_exp.compile.compiler import BoundFunction, Compiler, TensorFunction, bind
 from a3c_exp.compile.vectorize import PerWorkerFunction, WorkerGrouping, compile_checked, vectorize, vmap_rows
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.distributions import Distribution
@@ -44,6 +44,7 @@ class BatchedPolicy:
         self._observation_history = torch.zeros(n_step, *observation.shape, dtype=torch.from_numpy(observation).dtype)
         self._action_history = torch.from_numpy(np.repeat(zero_actions(distribution, k)[np.newaxis], n_step, axis=0))
         self._noise = torch.zeros(n_step, k, distribution.noise_size)
+        self._noise_view = self._noise.numpy()
         self._step_noise = self._noise_by_step()
         self._step_actions, self._step_observations = (
             [step.numpy() for step in history] for history in (self._action_history, self._observation_history)
@@ -69,6 +70,7 @@ class BatchedPolicy:
             self._value = vectorize(value, weights, examples, model.stackable, compiler=compiler)
         self._transposed: list[Tensor] = []
         self._compiled_act: TensorFunction | None = None
+        self._act_calls: list[BoundFunction] = []  # for each step, where nothing but memory that stays goes in
         if compiler is not None and model.stackable and self._on_cpu:
             self._transposed_views = layout.transposed(weights)  # they stay valid, since weights never move
             self._transposed = [matrix.contiguous() for matrix in self._transposed_views]
@@ -78,6 +80,9 @@ class BatchedPolicy:
                 for t in range(n_step)
             ]
             self._compiled_act = self._compile_act(act, hidden_state, compiler)
+            if self._compiled_act is not None and not model.hidden_state_size:
+                stays = weights, hidden_state
+                self._act_calls = [bind(self._compiled_act, *stays, *inputs) for inputs in self._step_inputs]
         if self._compiled_act is None:
             self._act = vectorize(act, weights, (*examples, self._step_noise[0]), model.stackable, compiler=compiler)
 
@@ -98,7 +103,7 @@ class BatchedPolicy:
 
     def begin(self, noise: NDArray[np.float32]) -> None:
         """A window begins, with the newest weights; ``noise [K, n, noise_size]`` of the policy was drawn beforehand."""
-        self._noise.numpy()[:] = noise.swapaxes(0, 1)
+        self._noise_view[:] = noise.swapaxes(0, 1)
         if not self._on_cpu:
             self._step_noise = self._noise_by_step()
         if self._compiled_act is not None:
@@ -107,6 +112,9 @@ class BatchedPolicy:
 
     def act(self, t: int, hidden_state: Tensor) -> tuple[NDArray[Any], Tensor]:
         """Step t of all workers, from the recurrent state ``[K, state]`` before it: actions ``[K, *action]`` and the state."""
+        if self._act_calls:
+            self._act_calls[t]()
+            return self._step_actions[t], hidden_state
         state = self._rows.by_row(hidden_state)
         if self._compiled_act is not None:
             new_state = self._compiled_act(self._weights, state, *self._step_inputs[t])

@@ -59,6 +59,8 @@ class Rollout:
         self._valid, self._first = self._float_masks
         self._bool_masks = np.zeros((2, k, n), np.bool_)
         self._terminated, self._trajectory_end = self._bool_masks
+        self._masks_are_full = False  # whether they are those of full windows, in which nothing ended
+        self._all_workers = np.full(k, True)
         self._action = np.repeat(episode_tracker.zero_action[:, None], n, axis=1)
         fields: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated,
@@ -66,7 +68,6 @@ class Rollout:
         ]  # fmt: skip
         self._window_fields = [self._by_row(torch.from_numpy(field)) for field in fields]  # views of the same memory
 
-    @torch.no_grad()
     def run(self, allowed_steps: NDArray[np.int64], noise: NDArray[np.float32]) -> tuple[Window, list[EndedEpisode]]:
         """Act for one window.
 
@@ -81,15 +82,10 @@ class Rollout:
             EnvInterfaceError: an environment returned what it must not; says at which step.
         """
         envs, n = self._envs, self._config.n_step
-        self._float_masks.fill(0)
-        self._bool_masks.fill(False)
         state_at_start = self._by_row(self._hidden_state.clone() if self._recurrent else self._empty_hidden_state)
         self._policy.begin(noise)
         ended: list[EndedEpisode] = []
-        steps = _WindowProgress(allowed_steps.copy(), (allowed_steps > 0) & self._episode_tracker.in_episode)
-        for k in ((allowed_steps > 0) & ~self._episode_tracker.in_episode).nonzero()[0].tolist():
-            steps.active[k] = self._episode_tracker.begin(k)
-        steps.next_known_end = self._next_known_end(steps)
+        steps = self._begin_window(allowed_steps)
 
         for t in range(n):
             if not steps.any_active:
@@ -107,10 +103,13 @@ class Rollout:
                 raise EnvInterfaceError(error.problem, error.index, step=step) from error
             self._raw_reward[:, t] = envs.reward
             if any_end or t >= steps.next_known_end:
-                self._handle_ends(t, steps, any_end, ended)
+                if steps.is_full and not any_end:
+                    self._end_full_window()
+                else:
+                    self._handle_ends(t, steps, any_end, ended)
 
         self._policy.record(self._observation, self._action)
-        self.steps_taken = self._valid.sum(axis=1, dtype=np.int64)
+        self.steps_taken = allowed_steps.copy() if steps.is_full else self._valid.sum(axis=1, dtype=np.int64)
         if self._episode_tracker.action_log is not None:
             self._episode_tracker.action_log.add_window(self._action, self.steps_taken)
         np.add(self._raw_reward, self._config.reward_shift, out=self._reward, casting="same_kind")
@@ -120,9 +119,43 @@ class Rollout:
         fields = self._window_fields if self._on_cpu else [field.to(self._device) for field in self._window_fields]
         return Window._make([*fields, state_at_start]), ended
 
+    def _begin_window(self, allowed_steps: NDArray[np.int64]) -> "_WindowProgress":
+        """Begin the episodes that are due; who steps, and how far that is known."""
+        episodes, n = self._episode_tracker, self._config.n_step
+        k, limit = len(allowed_steps), self._max_episode_steps
+        # Asked in the quickest ways, since nearly all windows are full.
+        goes_on = not episodes.any_episode_start and np.count_nonzero(episodes.in_episode) == k
+        if goes_on and (limit is None or limit - max(episodes.length.tolist()) > n) and allowed_steps.tolist().count(n) == k:
+            return _WindowProgress(allowed_steps.copy(), self._all_workers, next_known_end=n - 1, is_full=True)
+        self._clear_masks()
+        steps = _WindowProgress(allowed_steps.copy(), (allowed_steps > 0) & episodes.in_episode)
+        for k in ((allowed_steps > 0) & ~episodes.in_episode).nonzero()[0].tolist():
+            steps.active[k] = episodes.begin(k)
+        steps.next_known_end = self._next_known_end(steps)
+        return steps
+
+    def _clear_masks(self) -> None:
+        self._float_masks.fill(0)
+        self._bool_masks.fill(False)
+        self._masks_are_full = False
+
+    def _end_full_window(self) -> None:
+        """What ``_handle_ends`` does at the last step of most windows: every worker took n steps, and its episode goes on."""
+        if not self._masks_are_full:
+            self._clear_masks()
+            self._valid.fill(1)
+            self._trajectory_end[:, -1] = True
+            self._masks_are_full = True
+        self._add_rewards(slice(None), self._all_workers)
+        self._episode_tracker.length += self._config.n_step
+        self._next_value[:, -1] = self._policy.value(self._hidden_state)
+
     def _handle_ends(self, t: int, progress: "_WindowProgress", any_end: bool, ended: list[EndedEpisode]) -> None:
         """At step t an episode, a worker's window or its share of the budget ends."""
         envs, config, active = self._envs, self._config, progress.active
+        if progress.is_full:
+            self._clear_masks()
+            progress.is_full = False
         self._update_counters(t, progress)
         ends, terminated = np.zeros_like(active), np.zeros_like(active)
         if self._max_episode_steps is not None:
@@ -162,14 +195,19 @@ class Rollout:
         active, count, episodes = progress.active, t + 1 - progress.steps_counted, self._episode_tracker
         uncounted = slice(progress.steps_counted, t + 1)
         self._valid[active, uncounted] = 1.0
-        # Added one by one, so that a return's last bits do not depend on when other episodes end.
-        cumulative = self._cumulative_reward[:, : count + 1]
-        cumulative[:, 0] = episodes.return_
-        cumulative[:, 1:] = self._raw_reward[:, uncounted]
-        np.copyto(episodes.return_, np.add.accumulate(cumulative, axis=1)[:, -1], where=active)
+        self._add_rewards(uncounted, active)
         np.add(episodes.length, count, out=episodes.length, where=active)
         np.subtract(progress.remaining, count, out=progress.remaining, where=active)
         progress.steps_counted = t + 1
+
+    def _add_rewards(self, steps: slice, active: NDArray[np.bool_]) -> None:
+        """Add the rewards of these steps to the returns of active workers."""
+        # One by one, so that a return's last bits do not depend on when other episodes end.
+        return_, rewards = self._episode_tracker.return_, self._raw_reward[:, steps]
+        cumulative = self._cumulative_reward[:, : rewards.shape[1] + 1]
+        cumulative[:, 0] = return_
+        cumulative[:, 1:] = rewards
+        np.copyto(return_, np.add.accumulate(cumulative, axis=1)[:, -1], where=active)
 
     def _next_known_end(self, progress: "_WindowProgress") -> int:
         """The next step at which, by the counters, something ends; before that only environments can end an episode."""
@@ -205,3 +243,4 @@ class _WindowProgress:
     any_active: bool = True
     steps_counted: int = 0  # steps of the window that are counted; counters are updated only when something ends
     next_known_end: int = 0  # the step at which something ends next, by the counters
+    is_full: bool = False  # every worker takes n steps and its episode goes on, unless an environment ends one

@@ -100,7 +100,7 @@ def _compile_rows(
     if compiled is None:
         return None
     if len(rows) == 1:
-        return _without_autograd(partial(compiled, weights))
+        return lambda *inputs: tuple(compiled(weights, *inputs))  # which knows no autograd
 
     def row_by_row(*inputs: Tensor) -> tuple[Tensor, ...]:
         inputs_by_row = zip(*(torch.split(tensor, 1) for tensor in inputs), strict=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
-from a3c_exp.algorithm.random_streams import NOISE_BLOCK, env_seed, noise_block, sde_noise
+from a3c_exp.algorithm.random_streams import env_seed
 from a3c_exp.algorithm.rollout import Rollout
 from a3c_exp.algorithm.types import Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
@@ -21,6 +21,7 @@ from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.loss_inputs import LossInputs
+from a3c_exp.parallelism.worker_noise import WorkerNoise
 from a3c_exp.system.errors import EnvInterfaceError
 
 if TYPE_CHECKING:
@@ -116,19 +117,14 @@ class WorkerGroup:
         self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)
         self._loss = window_loss(model, self.layout, setup.learner)
         self._vectorized_gradient: VectorizedFunction | None = None
-        self._distribution = model.distribution
-        k, n = len(self.worker_ids), setup.learner.n_step
-        self._noise = np.zeros((k, n, model.distribution.noise_size), np.float32)
-        self._own_noise = model.distribution.noise_size - model.distribution.sde_noise  # of each step
-        self._noise_blocks = np.zeros((k, NOISE_BLOCK, n, self._own_noise), np.float32)
-        self._noise_block = np.full(k, -1, np.int64)
+        self._noise = WorkerNoise(model.distribution, setup.learner.n_step, self.worker_ids)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
-        self._all_indices = np.arange(k)
+        self._full_windows = np.full(len(self.worker_ids), setup.learner.n_step)
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
 
     @property
     def has_fused_rounds(self) -> bool:
-        """Whether a whole round is compiled, so that ``begin_burst`` can ever begin one."""
+        """Whether a whole round is compiled, the environments and all."""
         return self._fused_rollout is not None
 
     @property
@@ -155,21 +151,26 @@ class WorkerGroup:
             EnvInterfaceError: an environment returned what it must not; says which worker's, in which episode and step.
         """
         began = time.process_time()
-        self._draw_noise(allowed)
+        acting = allowed > 0
+        noise = self._noise.of_round(self._rounds, acting)
+        self._rounds += acting
         if self._fused_rollout is not None:
             self._fused_rollout.begin(allowed)
             with torch.inference_mode():
-                self._fused_rollout.act(self._noise.swapaxes(0, 1))
+                self._fused_rollout.act(noise.swapaxes(0, 1))
         else:
-            assert self._rollout is not None
-            try:
-                self._acted = self._rollout.run(allowed, self._noise)
-            except EnvInterfaceError as error:
-                own, k = self.worker_ids[error.index], error.index
-                seed = f" of seed {own.seed}" if self._setup.num_seeds > 1 else ""
-                where = f"worker {own.worker}{seed}, episode {self._episodes_begun[k]}"
-                raise EnvInterfaceError(error.problem, k, where, error.step) from error
+            self._roll_out(allowed, noise)
         self.acting_seconds += time.process_time() - began
+
+    def _roll_out(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> None:
+        assert self._rollout is not None
+        try:
+            self._acted = self._rollout.run(allowed, noise)
+        except EnvInterfaceError as error:
+            own, k = self.worker_ids[error.index], error.index
+            seed = f" of seed {own.seed}" if self._setup.num_seeds > 1 else ""
+            where = f"worker {own.worker}{seed}, episode {self._episodes_begun[k]}"
+            raise EnvInterfaceError(error.problem, k, where, error.step) from error
 
     def learn(self) -> RoundResult:
         """The gradient of what was just acted, each row's at its own weights."""
@@ -179,62 +180,68 @@ class WorkerGroup:
                 gradients, window_stats = self._fused_rollout.learn()
             result = RoundResult(gradients, window_stats, *self._fused_rollout.end())
         else:
-            assert self._rollout is not None and self._acted is not None
-            (window, ended), learner = self._acted, self._setup.learner
-            inputs = *window, *self.loss_inputs.tensors
-            if self._vectorized_gradient is None:
-                # Traced at the first window, so that the first environment step does not wait for it.
-                self._vectorized_gradient = vectorize(
-                    self._loss,
-                    self.weights,
-                    inputs,
-                    self.stackable,
-                    differentiate=True,
-                    compiler=self.compiler,
-                    output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
-                )
-            gradients, stats, *discounted_returns = self._vectorized_gradient(*inputs)
-            if discounted_returns:
-                self.episodes.discounted_return.copy_(discounted_returns[0].view(-1))
-            result = RoundResult(gradients, stats.cpu().numpy(), self._rollout.steps_taken, ended)
+            result = self._result_of_rollout(*self._differentiate())
         self.learning_seconds += time.process_time() - began
         return result
 
+    def _differentiate(self) -> tuple[Tensor, NDArray[np.float32]]:
+        """Gradients and statistics of the windows that were rolled out last."""
+        assert self._acted is not None
+        learner, inputs = self._setup.learner, (*self._acted[0], *self.loss_inputs.tensors)
+        if self._vectorized_gradient is None:
+            # Traced at the first window, so that the first environment step does not wait for it.
+            self._vectorized_gradient = vectorize(
+                self._loss,
+                self.weights,
+                inputs,
+                self.stackable,
+                differentiate=True,
+                compiler=self.compiler,
+                output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
+            )
+        gradients, stats, *discounted_returns = self._vectorized_gradient(*inputs)
+        if discounted_returns:
+            self.episodes.discounted_return.copy_(discounted_returns[0].view(-1))
+        return gradients, stats.cpu().numpy()
+
+    def _result_of_rollout(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
+        assert self._rollout is not None and self._acted is not None
+        return RoundResult(gradients, window_stats, self._rollout.steps_taken, self._acted[1])
+
     def begin_burst(self, max_rounds: int) -> int:
         """Prepare rounds of full windows of all workers: how many can follow, at most so many; 0, and nothing was begun, where
-        rounds are not compiled as a whole or a worker begins an episode."""
-        fused, episodes = self._fused_rollout, self.episodes
-        if fused is None or episodes.any_episode_start or not episodes.in_episode.all():
+        a worker begins an episode."""
+        episodes = self.episodes
+        if episodes.any_episode_start or not episodes.in_episode.all():
             return 0
         n, limit = self._setup.learner.n_step, self._setup.max_episode_steps
         if limit is not None:
             max_rounds = min(max_rounds, (limit - int(episodes.length.max()) - 1) // n)
-        rows = self._rounds % NOISE_BLOCK
-        count = min(max_rounds, NOISE_BLOCK - int(rows.max()))
-        if count < 1:
+        if max_rounds < 1:
             return 0
-        self._load_noise(np.full(len(rows), True))
-        noise = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
-        if self._distribution.sde_noise:
-            rounds = range(count)
-            noise = np.concatenate([noise, np.stack([self._draw_sde_noise(self._rounds + i) for i in rounds], 1)], axis=-1)
-        self._upcoming_noise = list(np.ascontiguousarray(noise.transpose(1, 2, 0, 3)))[::-1]
-        fused.begin(np.full(len(rows), n))
-        return count
+        self._upcoming_noise = [*self._noise.of_rounds_ahead(self._rounds, max_rounds)][::-1]
+        if self._fused_rollout is not None:
+            self._fused_rollout.begin(self._full_windows)
+        return len(self._upcoming_noise)
 
     def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
         """The burst's next round: gradients and window statistics as in ``RoundResult``, and whether an episode ended in it,
-        which makes it the last. Call in inference mode."""
-        fused = self._fused_rollout
-        assert fused is not None
-        fused.act(self._upcoming_noise.pop())
-        gradients, window_stats = fused.learn()
+        which makes it the last. Call in inference mode if ``has_fused_rounds``, and only then."""
+        fused, noise = self._fused_rollout, self._upcoming_noise.pop()
+        if fused is not None:
+            fused.act(noise)
+            gradients, window_stats = fused.learn()
+            self._rounds += 1
+            return gradients, window_stats, fused.any_episode_ended
         self._rounds += 1
-        return gradients, window_stats, fused.any_episode_ended
+        self._roll_out(self._full_windows, noise.swapaxes(0, 1))
+        assert self._acted is not None
+        return *self._differentiate(), len(self._acted[1]) > 0
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         """End the burst with its latest round, of which these are the gradients and window statistics."""
-        assert self._fused_rollout is not None
+        if self._fused_rollout is None:
+            return self._result_of_rollout(gradients, window_stats)
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
     def _make_fused_rollout(
@@ -252,27 +259,6 @@ class WorkerGroup:
         next_episodes = NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets)
         fused = FusedRollout(next_episodes, self.loss_inputs.tensors, *common)
         return fused if fused.compile(self.compiler) else None
-
-    def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
-        self._load_noise(allowed > 0)
-        self._noise[..., : self._own_noise] = self._noise_blocks[self._all_indices, self._rounds % NOISE_BLOCK]
-        if self._distribution.sde_noise:
-            self._noise[..., self._own_noise :] = self._draw_sde_noise(self._rounds)
-        self._rounds += allowed > 0
-
-    def _draw_sde_noise(self, rounds: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``[K, n, sde_noise]`` of these rounds ``[K]``, one of each worker."""
-        common = self._distribution, self._setup.learner.n_step
-        of_workers = zip(self.worker_ids, rounds.tolist(), strict=True)
-        return np.stack([sde_noise(*common, *member, window) for member, window in of_workers])
-
-    def _load_noise(self, needed: NDArray[np.bool_]) -> None:
-        """Draw these workers' noise of the coming round, and of those after it in the same block."""
-        blocks = self._rounds // NOISE_BLOCK
-        for k in ((self._noise_block != blocks) & needed).nonzero()[0].tolist():
-            seed, worker = self.worker_ids[k]
-            self._noise_blocks[k] = noise_block(self._distribution, self._noise_blocks.shape[2], seed, worker, int(blocks[k]))
-            self._noise_block[k] = blocks[k]
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):

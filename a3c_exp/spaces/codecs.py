@@ -60,7 +60,8 @@ def _leaf_decoder(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
         whole = dtype is not None and dtype.kind in "iub"
 
         def decode_box(action: NDArray[Any]) -> NDArray[Any]:
-            clipped: NDArray[Any] = np.minimum(np.maximum(action.reshape(-1, *shape), low), high)
+            clipped: NDArray[Any] = np.maximum(action.reshape(-1, *shape), low)
+            np.minimum(clipped, high, out=clipped)
             return np.rint(clipped).astype(dtype) if whole else clipped.astype(dtype, copy=False)
 
         return decode_box

@@ -59,7 +59,8 @@ class StepBreakdown:
             timer.time_method(rollout._policy, name, "network")
         timer.time_method(rollout, "run", "window")
         timer.time_method(workers, "_vectorized_gradient", "learning")
-        timer.time_method(loop.exchange, "push_and_pull", "pushing")
+        for name in ("push_and_pull_all", "push_and_pull"):  # the latter calls the former where it can
+            timer.time_method(loop.exchange, name, "pushing")
 
     def measure(self, seconds: float) -> dict[str, float]:
         """Microseconds per step of each part, measured for ``seconds``."""

@@ -63,8 +63,8 @@ def test_a_worker_alone_and_among_others_lives_the_same_life(tmp_path: Path) -> 
 def test_six_workers_with_the_same_weights_do_not_do_the_same(tmp_path: Path) -> None:
     task = pendulum(tmp_path)
     workers = WorkerGroup(task, members(range(6)), np.zeros(6, np.int64), np.zeros(6, np.int64), lambda _: True)
-    workers._draw_noise(np.ones(6, np.int64))
-    assert np.unique(workers._noise).size == 6 * N, "two workers drew the same noise"
+    noise = workers._noise.of_round(np.zeros(6, np.int64), np.full(6, True))
+    assert np.unique(noise).size == 6 * N, "two workers drew the same noise"
     (first,) = rounds(tmp_path / "among", [0, 1, 2, 3, 4, 5], 1)
     assert len({tuple(row.tolist()) for row in first.gradients}) == 6
     assert len({line["seed"] for line in watched(tmp_path / "among")}) == 6
@@ -81,7 +81,7 @@ def test_a_replacement_goes_on_with_the_noise_where_the_dead_one_stood(tmp_path:
         workers = WorkerGroup(pendulum(folder), members([4]), counters[0], counters[1], lambda _: True)
         noise[name] = []
         for _ in range(begun, 68):
-            workers._draw_noise(np.ones(1, np.int64))
-            noise[name].append(workers._noise.copy())
+            noise[name].append(workers._noise.of_round(workers._rounds, np.full(1, True)))
+            workers._rounds += 1
     assert np.array_equal(np.stack(noise["whole"][66:]), np.stack(noise["replaced"]))
     assert len({block.tobytes() for block in noise["whole"]}) == 68, "noise was used twice"

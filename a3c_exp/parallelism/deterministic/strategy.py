@@ -97,7 +97,8 @@ class VirtualTimeRule(UpdateRule):
         self._states = [VirtualTimeState.begin(self._make_schedule(seed, n), n, num_stats) for seed in setup.seeds]
         if isinstance(self._states[0].schedule, RoundRobinSchedule):  # else few updates follow each other without a window
             self.sequential_updates = SequentialUpdates.try_compile(worker_group, setup.optimizer, n)
-            self.has_bursts = self.sequential_updates is not None and self._lag_schedule.max_lag is None
+            compiled = self.sequential_updates is not None and worker_group.has_fused_rounds
+            self.has_bursts = compiled and self._lag_schedule.max_lag is None
 
     def state_dict(self, training: SeedTraining) -> dict[str, Any]:
         return {

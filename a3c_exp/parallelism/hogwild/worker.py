@@ -59,7 +59,7 @@ class HogwildExchange(Exchange):
         if self._sequential_updates is not None:
             orders, rates = np.arange(rows)[np.newaxis], self._learning_rates[np.newaxis]
             (self._update_batches,) = self._sequential_updates.prepare(orders, 0, rates)
-        self.burst_rounds = MAX_BURST if self._sequential_updates is not None and group.has_fused_rounds else 0
+        self.burst_rounds = 0 if self._sequential_updates is None else MAX_BURST
         self._stats = TrainingStats()
         # Window statistics, lags, workers and steps of updates that are not in ``_stats`` yet: cheaper for many at once.
         self._uncounted: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []

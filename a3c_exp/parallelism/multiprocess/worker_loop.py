@@ -47,6 +47,9 @@ class StackedWorkers(Protocol):
     def in_episode(self) -> NDArray[np.bool_]: ...
 
     @property
+    def has_fused_rounds(self) -> bool: ...
+
+    @property
     def loss_inputs(self) -> ScheduledInputs: ...
 
     def progress(self) -> int: ...
@@ -110,7 +113,7 @@ class Exchange(Protocol):
         a row, the one gradient."""
 
     def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
-        """``push_and_pull`` for full windows of all workers, in inference mode, and only where ``burst_rounds`` is not 0."""
+        """``push_and_pull`` for full windows of all workers, and only where ``burst_rounds`` is not 0."""
         raise AssertionError(f"{type(self).__name__} has no bursts")
 
     def settle(self, steps: int) -> None:
@@ -208,7 +211,7 @@ class WorkerLoop:
             self._counters.settle_steps(self.control.slot, 0)
             return None
         deadline = time.monotonic() + BURST_SECONDS
-        with torch.inference_mode():
+        with torch.inference_mode(self.group.has_fused_rounds):
             while True:
                 self._follow_schedules()
                 gradients, window_stats, any_end = self.group.burst_round()

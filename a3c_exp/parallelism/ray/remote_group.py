@@ -197,6 +197,10 @@ class RemoteGroup:
     def progress(self) -> int:
         return self._number
 
+    @property
+    def has_fused_rounds(self) -> bool:
+        return False
+
     def begin_burst(self, max_rounds: int) -> int:
         return 0
 

@@ -41,8 +41,8 @@ def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hogwild_worker, "MAX_BURST", 4)  # of few steps there is plenty soon
 
 
-def task(budget: Budget, **learner: Any) -> TrainingSetup:
-    make_envs = partial(ClassicControlEnvs, "CartPole-v1", backend="tensor")
+def task(budget: Budget, backend: str = "tensor", **learner: Any) -> TrainingSetup:
+    make_envs = partial(ClassicControlEnvs, "CartPole-v1", backend=backend)
     return replace(tiny_task("shared", workers=WORKERS, budget=budget, make_envs=make_envs, **learner), compile=True)
 
 
@@ -125,10 +125,18 @@ def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rollin
     names = ("lr", "beta", "max_grad_norm")
     schedules = Schedules(*(Schedule(f"{name}_schedule", shape) for name in names))
     scheduled = {"schedules": schedules, "loss": LossConfig(entropy_coef=0.5), "max_grad_norm": 0.5}
-    setup = task(budget, window_ends_with_episode=not rolling, **scheduled)
-    ours = Inside(setup, tmp_path).finish()
+    assert_bursts_change_nothing(task(budget, window_ends_with_episode=not rolling, **scheduled), tmp_path)
+
+
+@pytest.mark.parametrize(("rolling", "budget"), [(False, Budget(max_env_steps=701)), (True, Budget(max_episodes=31))])
+def test_a_burst_in_environments_of_any_kind_is_its_rounds_one_by_one(tmp_path: Path, rolling: bool, budget: Budget) -> None:
+    assert_bursts_change_nothing(task(budget, "gymnasium", window_ends_with_episode=not rolling), tmp_path)
+
+
+def assert_bursts_change_nothing(setup: TrainingSetup, folder: Path) -> None:
+    ours = Inside(setup, folder).finish()
     with no_bursts():
-        theirs = Inside(setup, tmp_path).finish()
+        theirs = Inside(setup, folder).finish()
     assert ours.bursts > 3
     assert torch.equal(ours.shared, theirs.shared)
     ignored = [CounterColumn.heartbeat]
