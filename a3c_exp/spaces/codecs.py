@@ -60,9 +60,12 @@ def _leaf_decoder(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
         whole = dtype is not None and dtype.kind in "iub"
 
         def decode_box(action: NDArray[Any]) -> NDArray[Any]:
-            clipped: NDArray[Any] = np.maximum(action.reshape(-1, *shape), low)
+            shaped = action if action.shape[1:] == shape else action.reshape(-1, *shape)
+            clipped: NDArray[Any] = np.maximum(shaped, low)  # new, since an environment may keep what it is given
             np.minimum(clipped, high, out=clipped)
-            return np.rint(clipped).astype(dtype) if whole else clipped.astype(dtype, copy=False)
+            if whole:
+                clipped = np.rint(clipped)
+            return clipped if clipped.dtype == dtype else clipped.astype(dtype)
 
         return decode_box
     if isinstance(space, MultiBinary):
@@ -70,7 +73,8 @@ def _leaf_decoder(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
     assert isinstance(space, Discrete | MultiDiscrete), space
     start = np.asarray(space.start, np.int64)
     if not start.any():
-        return lambda action: action.reshape(-1, *shape).astype(dtype, copy=False)
+        # A row of several choices is a view, which an environment may keep, and the input is overwritten.
+        return lambda action: action.reshape(-1, *shape).astype(dtype, copy=shape != ())
     return lambda action: (action.reshape(-1, *shape).astype(np.int64, copy=False) + start).astype(dtype, copy=False)
 
 

@@ -69,6 +69,10 @@ def test_every_sampled_action_is_in_its_space(name: str) -> None:
         for value in decoded:
             assert space.contains(value), value
         assert np.array_equal(action, kept)  # the window's own copy stays as it was sampled
+        first = decoded[0]
+        told = plain(first)
+        action[:] = -action - 1
+        assert plain(first) == told, "an environment may keep an action, and the next ones are written into this memory"
 
 
 def parts(space: Space[Any]) -> list[Space[Any]]:
