@@ -6,11 +6,12 @@ bring along; each run keeps it in its configuration, so that it can be evaluated
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from itertools import count
 from math import nan
 from typing import Any
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.system.errors import ConfigError, first_line
@@ -179,7 +180,7 @@ class AblationReport:
 def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
     """The typed form of ``ablation.report``; a ConfigError names the key that is wrong, and what is allowed."""
     try:
-        node = OmegaConf.merge(OmegaConf.structured(AblationReport), section)
+        node = OmegaConf.merge(_report_schema(), section)  # into a copy
         report = OmegaConf.to_object(node)
     except OmegaConfBaseException as error:
         key = f"ablation.report.{error.full_key}" if error.full_key else "ablation.report"
@@ -200,6 +201,13 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
         for part in claim.parts:
             part.text = part.text or _USUAL_WORDS[part.quantity][part.effect is Effect.lowers]
     return report
+
+
+@cache
+def _report_schema() -> DictConfig:
+    """The empty report. OmegaConf takes milliseconds to make one of its class, and every composed run is checked against it."""
+    schema: DictConfig = OmegaConf.structured(AblationReport)
+    return schema
 
 
 def _check_margin(key: str, margin: Margin) -> None:

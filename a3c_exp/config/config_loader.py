@@ -1,31 +1,84 @@
-"""Hydra's composition, in which each choice of options is composed once.
+"""Hydra's composition, in which each choice of options is composed once, and each file read once.
 
 Composing takes a tenth of a second, nearly all of it for the options; the runs of a sweep choose the same ones again and again,
-and a command that starts a run composes it three times.
+and a command that starts a run composes it three times. Other choices share most files, and half of that time is their reading.
 """
 
 import copy
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+T = TypeVar("T")
 _PLAIN = re.compile(r"hydra/|hydra\.(mode$|run\.|sweep\.|sweeper\.|launcher\.|job\.env_set\.|job\.config\.)")
 _composed: dict[object, tuple[object, DictConfig]] = {}
 """What choices of built-in options compose to, each with the state of the files that it was composed from."""
+_remembered: dict[object, tuple[object, Any]] = {}
+"""What a source of configurations said, each with the state of the file that it was said of."""
+
+
+def _once(key: object, state: object, ask: Callable[[], T]) -> T:
+    """What the source says if it is asked, or a copy of what it said when the state was the same."""
+    before, said = _remembered.get(key, (None, None))
+    if said is None or before != state:
+        said = ask()
+        _remembered[key] = state, said
+    own: T = copy.deepcopy(said)
+    return own
+
+
+class _Folder(FileConfigSource):
+    """A folder, whose files are read anew once they have changed."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        try:
+            about = Path(self.path, self._normalize_file_name(config_path)).stat()
+        except OSError:
+            return super().load_config(config_path)  # it says what is wrong
+        state = about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+        return _once((self.path, self.provider, config_path), state, lambda: super(_Folder, self).load_config(config_path))
+
+
+class _Package(ImportlibResourcesConfigSource):
+    """The files of an installed package, which stay as they are while a process lives."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        key = self.path, self.provider, "load", config_path
+        return _once(key, None, lambda: super(_Package, self).load_config(config_path))
+
+    def is_config(self, config_path: str) -> bool:
+        return _once((self.path, "is_config", config_path), None, lambda: super(_Package, self).is_config(config_path))
+
+    def is_group(self, config_path: str) -> bool:
+        return _once((self.path, "is_group", config_path), None, lambda: super(_Package, self).is_group(config_path))
+
+
+def _remembering(source: ConfigSource) -> ConfigSource:
+    """The same source, of the kind that asks once."""
+    kind = {"file": _Folder, "pkg": _Package}.get(source.scheme())
+    return source if kind is None else kind(source.provider, f"{source.scheme()}://{source.path}")
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
     """Composes as Hydra does; a choice of options that was composed in this process is copied, and values are set in the copy.
     What comes from a person's own folders is composed anew."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository.sources[:] = map(_remembering, self.repository.sources)
 
     def _load_configuration_impl(
         self,

@@ -10,8 +10,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from a3c_exp.config.compose import CONFIG_DIR, hydra_initialized
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_initialized
 from a3c_exp.config.config_loader import CachingConfigLoader
+from a3c_exp.system.errors import ConfigError
 
 FOUND_AGAIN = ["env=cartpole", "logger=none"]
 
@@ -59,3 +60,15 @@ def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
         file.write("another: 1\n")
     after = composed(CachingConfigLoader, FOUND_AGAIN, folder)
     assert "another: 1" in after[0] and "another: 1" not in before[0]
+
+
+def test_a_file_of_ones_own_that_was_changed_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    for gamma in (0.5, 0.75):
+        file.write_text(f"# @package _global_\ngamma: {gamma}\n")
+        (job,) = compose_jobs(["+experiment=mine", *FOUND_AGAIN], False, [str(tmp_path)])
+        assert job.config.gamma == gamma
+    file.unlink()
+    with pytest.raises(ConfigError, match="mine"):
+        compose_jobs(["+experiment=mine", *FOUND_AGAIN], False, [str(tmp_path)])
