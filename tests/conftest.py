@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import tempfile
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -26,12 +27,30 @@ settings.load_profile("a3c_exp")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run in several processes, one imports for the commands of all."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        from tests.support.forked_commands import share
+
+        config.add_cleanup(share(config.rootpath))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> None:
     """As in a run: the first to start the fork server decides what it has imported, and most of its children want torch."""
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nearly all that importing makes stays; the collector would look through it again and again, for a third of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the collector need not look through all of torch again and again."""
+    """What was imported stays: the collector need not look through all of torch again and again. Nor need it look as often
+    as is usual: this is a twentieth of the time of tests that make many small objects, as compositions are."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

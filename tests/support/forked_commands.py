@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -24,26 +24,67 @@ from typing import IO
 from tests.support.forked_children import run_command
 
 PRELOADED = (
-    "gymnasium", "hydra", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "optuna",
-    "rich.live", "torch", "a3c_exp.report.builder", "a3c_exp.training.build", "a3c_exp.training.trainer",
-    "a3c_exp.envs.gymnasium", "a3c_exp.parallelism.hogwild.worker", "a3c_exp.parallelism.parameter_server.server",
-    "a3c_exp.parallelism.parameter_server.worker", "a3c_exp.parallelism.seed_processes.worker_process",
+    "gymnasium", "hydra", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure",
+    "multiprocessing.popen_forkserver", "optuna", "psutil", "rich.live", "torch", "torch.utils.serialization.config",
+    "a3c_exp.envs.classic_control", "a3c_exp.envs.gymnasium", "a3c_exp.envs.tensor.batch", "a3c_exp.envs.tensor.cartpole",
+    "a3c_exp.envs.tensor.pendulum", "a3c_exp.loggers.console", "a3c_exp.loggers.jsonl", "a3c_exp.models.shared_mlp",
+    "a3c_exp.optimizers.adam", "a3c_exp.parallelism.deterministic.strategy", "a3c_exp.parallelism.hogwild.strategy",
+    "a3c_exp.parallelism.hogwild.worker", "a3c_exp.parallelism.parameter_server.server",
+    "a3c_exp.parallelism.parameter_server.worker", "a3c_exp.parallelism.seed_processes.strategy",
+    "a3c_exp.parallelism.seed_processes.worker_process", "a3c_exp.parallelism.single_process.synchronous",
+    "a3c_exp.report.builder", "a3c_exp.sweep.planned.batches", "a3c_exp.sweep.planned.resume",
+    "a3c_exp.sweep.study.overrides", "a3c_exp.training.build", "a3c_exp.training.cli", "a3c_exp.training.resume",
+    "a3c_exp.training.run", "a3c_exp.training.saved_weights", "a3c_exp.training.trainer",
 )  # fmt: skip
-_CHOICE = re.compile(r"\+?(env|experiment|logger|model|optimizer|parallelism)=\w+")
+_SHARED = "A3C_TEST_COMMANDS"
+"""The variable that says where tests which run in several processes find the process that all their commands come from."""
+_CHOICE = re.compile(
+    r"\+?(ablation|arm|control|env|experiment|hydra/launcher|hydra/sweeper|logger|model|optimizer|parallelism|study)=\w+"
+)
+
+
+def share(root: Path) -> Callable[[], None]:
+    """Have the fork servers of all processes that this one starts forked from one, so that one imports for all.
+
+    Returns:
+        what ends that one.
+    """
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("")  # the kernel finds a name that nobody has
+        listening.listen()
+        lifeline, process = _start(root, listening)
+        os.environ[_SHARED] = listening.getsockname()[1:].decode()
+
+    def end() -> None:
+        os.environ.pop(_SHARED)
+        lifeline.close()
+        process.wait()
+
+    return end
+
+
+def _start(root: Path, *others: socket.socket) -> "tuple[socket.socket, subprocess.Popen[bytes]]":
+    """This module as a program, which is given one end of a pair of sockets and the others."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        numbers = [theirs.fileno(), *(other.fileno() for other in others)]
+        command, variables = [sys.executable, "-m", __name__, *map(str, numbers)], {**os.environ, "PYTHONPATH": str(root)}
+        return ours, subprocess.Popen(command, cwd=root, env=variables, pass_fds=numbers)
 
 
 class ForkServer:
     """The process that commands are forked from."""
 
     def __init__(self, root: Path) -> None:
-        self._socket, theirs = socket.socketpair()
         self._received = b""
         self._returncodes: dict[int, int] = {}
         self._started: list[int] = []
-        command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-        variables = {**os.environ, "PYTHONPATH": str(root)}
-        self._process = subprocess.Popen(command, cwd=root, env=variables, pass_fds=[theirs.fileno()])
-        theirs.close()
+        self._process: subprocess.Popen[bytes] | None = None
+        if shared := os.environ.get(_SHARED):
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(b"\0" + shared.encode())
+        else:
+            self._socket, self._process = _start(root)
 
     def start(
         self,
@@ -93,7 +134,8 @@ class ForkServer:
     def close(self) -> None:
         """End the server."""
         self._socket.close()
-        self._process.wait()
+        if self._process is not None:
+            self._process.wait()
 
 
 class ForkedCommand:
@@ -196,13 +238,31 @@ def _compose(*choices: str) -> None:
 
 def main() -> None:
     """Import, then serve."""
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection, *listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     for name in PRELOADED:
         __import__(name)
     _compose()  # Hydra looks for its plugins, and its parsers fill their tables
     gc.collect()
     gc.freeze()  # the collector leaves what was imported alone, so that its pages stay shared
+    if listening:
+        connection = _forked(connection, listening[0])
     _serve(connection)
+    os._exit(0)  # without the second that clearing all those modules takes
+
+
+def _forked(lifeline: socket.socket, listening: socket.socket) -> socket.socket:
+    """Fork a server for each process that connects, until the lifeline is cut; returns the connection in such a server."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    while True:
+        if lifeline in select.select([lifeline, listening], [], [])[0]:
+            os._exit(0)
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, before)
+            lifeline.close()
+            listening.close()
+            return connection
+        connection.close()
 
 
 if __name__ == "__main__":
