@@ -108,8 +108,8 @@ class Measurement:
 class Training:
     """Shared weights, optimizer and worker processes; use it with ``started``."""
 
-    def __init__(self, workers: int, seed: int = 0, tuned: bool = False) -> None:
-        context = mp.get_context("spawn")
+    def __init__(self, workers: int, seed: int = 0, tuned: bool = False, start_method: str = "spawn") -> None:
+        context: Any = mp.get_context(start_method)
         torch.manual_seed(seed)
         self.shared_state = SharedState(context, workers)
         self.shared = ActorCritic().share_memory()

@@ -1,6 +1,7 @@
 """What a log has lost is said when the run is gone on with, and written down."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,18 @@ from tests.support.command import record, run
 from tests.training.test_two_commands import COMMAND
 
 
-@pytest.mark.parametrize("fault", ["zeros", "cut", "removed", "none"])
-def test_a_resume_says_how_many_lines_the_log_has_lost(fault: str, tmp_path: Path) -> None:
-    ended = run(*COMMAND, "parallelism=deterministic", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def ended_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that came to its end, to copy."""
+    folder = tmp_path_factory.mktemp("ended")
+    ended = run(*COMMAND, "parallelism=deterministic", cwd=folder)
     assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.mark.parametrize("fault", ["zeros", "cut", "removed", "none"])
+def test_a_resume_says_how_many_lines_the_log_has_lost(fault: str, ended_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(ended_run, tmp_path, dirs_exist_ok=True)
     log = tmp_path / "here" / "episodes.jsonl"
     whole = log.read_bytes()
     if fault == "zeros":  # what a power failure leaves

@@ -1,9 +1,12 @@
 """Exactly as many trials as were asked for, in any number of processes, and none lost with the process that ran it."""
 
+import importlib
+import multiprocessing
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -41,29 +44,22 @@ def test_two_processes_do_not_make_one_trial_more_than_was_asked_for(tmp_path: P
     assert len({trial.params["gamma"] for trial in trials}) == 4, "two processes drew the same trial"
 
 
+def begin_at_once(folder: Path, ready: Any) -> None:
+    """Begin a study in a database as soon as all others are about to."""
+    ready.wait(60)
+    begin(folder, storage=f"sqlite:///{folder}/study.db")
+
+
 def test_several_processes_make_the_tables_of_one_database_at_once(tmp_path: Path) -> None:
-    program = f"""import sqlalchemy, alembic.config
-from pathlib import Path
-from tests.support.studies import begin
-print("ready", flush=True)
-input()
-begin(Path({str(tmp_path)!r}), storage="sqlite:///{tmp_path}/study.db")
-"""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=-1, stdout=-1, stderr=-1, text=True
-        )
-        for _ in range(4)
-    ]
+    importlib.import_module("alembic.config")  # which they then share: what takes long comes before the tables
+    forking = multiprocessing.get_context("fork")
+    ready = forking.Barrier(4)
+    processes = [forking.Process(target=begin_at_once, args=(tmp_path, ready)) for _ in range(4)]
     for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.start()
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        _, err = process.communicate(timeout=100)
-        assert process.returncode == 0, err
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0] * 4, "its traceback is above"
 
 
 def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: Path) -> None:
