@@ -34,6 +34,10 @@ _VIEW_OPS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _BUILD_LOCK_TIMEOUT = 300.0  # how long a process waits for another that compiles the same, before it compiles it too
 
 
+class NotCompiledYet(Exception):  # noqa: N818 - no error
+    """A function is not in the folder, in which its compiler only looks."""
+
+
 class CompiledFunction:
     """A compiled function ``(weights, *inputs) -> outputs``."""
 
@@ -48,16 +52,26 @@ class CompiledFunction:
         return partial(self._run, list(inputs))
 
 
+def default_folder() -> Path:
+    """Where compiled functions are kept; an OSError for a user without a home folder."""
+    return user_folder("XDG_CACHE_HOME", "~/.cache") / "compiled"
+
+
 def bind(function: TensorFunction, *inputs: Tensor) -> BoundFunction:
     """``function`` with the same memory at every call, compiled or not."""
     return function.bind(*inputs) if isinstance(function, CompiledFunction) else partial(function, *inputs)
 
 
 class Compiler:
-    """Compiles graphs, remembers how that went, and keeps results in a ``folder`` (``None``: in the user's cache folder)."""
+    """Compiles graphs, remembers how that went, and keeps results in a ``folder`` (``None``: in the user's cache folder).
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
+    Args:
+        only_find: compile nothing, but raise ``NotCompiledYet`` where a function is not in the folder.
+        scratch: where half-done libraries are, on the same file system, for who removes them himself; ``None``: in the folder.
+    """
+
+    def __init__(self, folder: Path | None = None, only_find: bool = False, scratch: Path | None = None) -> None:
+        self.folder, self._only_find, self._scratch = folder, only_find, scratch
         self.compile_seconds, self.num_compiled = 0.0, 0  # of this session; functions found in the folder take no time
         self.waited = False  # whether another process was compiling the same at the same time
         self.failures: list[str] = []  # why functions do not run compiled
@@ -66,9 +80,11 @@ class Compiler:
         """The graph, whose constants may be views of ``weights [R, P]``, as a function ``(weights, *inputs) -> outputs``; or
         ``None`` if it could not be compiled. Every call must bring inputs of the ``examples``' shapes, strides and types."""
         try:
-            folder = self.folder = self.folder or user_folder("XDG_CACHE_HOME", "~/.cache") / "compiled"
+            folder = self.folder = self.folder or default_folder()
             library = folder / f"{_cache_key(op_graph, weights)}.so"
             if not library.exists():
+                if self._only_find:
+                    raise NotCompiledYet
                 folder.mkdir(parents=True, exist_ok=True)
                 with interruptible(), self._build_lock(library):
                     if not library.exists():
@@ -76,6 +92,8 @@ class Compiler:
                         self._build(op_graph, weights, examples, library)
                         self.compile_seconds += time.monotonic() - began
             run = load_library(library)
+        except NotCompiledYet:
+            raise
         except Exception as error:  # of a compiler, a linker or a full disk: the run goes on uncompiled
             self.failures.append(": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]))
             return None
@@ -116,7 +134,7 @@ class Compiler:
         # In a folder of its own among temporary files torch would leave what it keeps between two compilations.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(library.parent / "inductor"))
         # Built in the same folder, so that it is moved into place whole or not at all.
-        with tempfile.TemporaryDirectory(dir=library.parent, prefix="building_") as scratch:
+        with tempfile.TemporaryDirectory(dir=self._scratch or library.parent, prefix="building_") as scratch:
             scratch_folders.add(scratch)
             path = Path(scratch) / "compiled.so"
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))

@@ -41,6 +41,7 @@ class TrainingSetup:
     device: str = "cpu"  # where the networks run; the shared weights are always in main memory
     num_seeds: int = 1  # S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``
     compile: bool = False  # acting and learning, where the parallelism can
+    compile_while_training: bool = False  # start uncompiled, and go over to compiled code when it is there
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)  # what evaluations make environments with besides
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
     schedules: Schedules = field(default_factory=Schedules)
@@ -164,6 +165,9 @@ class Parallelism(Protocol):
 
     share_weights: bool = False
     """Whether all workers' windows make one update together."""
+
+    compiles_while_training: bool = False
+    """Whether workers can go over to compiled code in the middle of a training: not where that would change what repeats."""
 
     def cores(self, workers: int, num_seeds: int) -> int:
         """How many cores a run keeps busy, for a sweep that runs several side by side."""

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -110,17 +110,41 @@ class WorkerGroup:
         self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
-        returns = self.episodes.discounted_return
-        self.loss_inputs = LossInputs(setup, self.worker_ids, returns, rows, by_worker=len(self.worker_ids) > rows)
-        common = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
-        self._fused_rollout = self._make_fused_rollout(common, tickets)
-        self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)
+        self._parts = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
+        self._tickets = tickets
+        self.loss_inputs = self._make_loss_inputs(setup)
+        try:
+            self._fused_rollout = self._make_fused_rollout(self.compiler, self.loss_inputs)
+            self._rollout = None if self._fused_rollout else Rollout(*self._parts, self.compiler)
+        except BaseException:  # compiling was interrupted, or nothing was to be compiled
+            self.envs.close()
+            raise
         self._loss = window_loss(model, self.layout, setup.learner)
         self._vectorized_gradient: VectorizedFunction | None = None
         self._noise = WorkerNoise(model.distribution, setup.learner.n_step, self.worker_ids)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
         self._full_windows = np.full(len(self.worker_ids), setup.learner.n_step)
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
+
+    def use_compiled(self, compiler: Compiler) -> bool:
+        """Go on compiled, between two rounds, of which one was uncompiled: with the same weights, environments, episodes and
+        random streams, in the same memory. False, and all stays as it was, where something cannot be compiled.
+
+        Raises:
+            NotCompiledYet: ``compiler`` only looks for what was compiled before; all stays as it was.
+        """
+        setup = replace(self._setup, compile=True)
+        loss_inputs = self._make_loss_inputs(setup)
+        fused, rollout, gradient = self._make_fused_rollout(compiler, loss_inputs), None, None
+        if fused is None:
+            assert self._acted is not None, "there is no window yet to compile learning for"
+            rollout = Rollout(*self._parts, compiler)
+            gradient = self._vectorize_gradient((*self._acted[0], *loss_inputs.tensors), compiler)
+        if compiler.failures:
+            return False
+        self._setup, self.compiler, self.loss_inputs = setup, compiler, loss_inputs
+        self._fused_rollout, self._rollout, self._vectorized_gradient, self._acted = fused, rollout, gradient, None
+        return True
 
     @property
     def has_fused_rounds(self) -> bool:
@@ -187,18 +211,10 @@ class WorkerGroup:
     def _differentiate(self) -> tuple[Tensor, NDArray[np.float32]]:
         """Gradients and statistics of the windows that were rolled out last."""
         assert self._acted is not None
-        learner, inputs = self._setup.learner, (*self._acted[0], *self.loss_inputs.tensors)
+        inputs = *self._acted[0], *self.loss_inputs.tensors
         if self._vectorized_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._vectorized_gradient = vectorize(
-                self._loss,
-                self.weights,
-                inputs,
-                self.stackable,
-                differentiate=True,
-                compiler=self.compiler,
-                output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
-            )
+            self._vectorized_gradient = self._vectorize_gradient(inputs, self.compiler)
         gradients, stats, *discounted_returns = self._vectorized_gradient(*inputs)
         if discounted_returns:
             self.episodes.discounted_return.copy_(discounted_returns[0].view(-1))
@@ -244,12 +260,14 @@ class WorkerGroup:
             return self._result_of_rollout(gradients, window_stats)
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
-    def _make_fused_rollout(
-        self, common: tuple[Any, ...], tickets: Callable[[], NDArray[np.int64]] | None
-    ) -> "FusedRollout | None":
-        """Rounds that are compiled as a whole, where environments and model allow it; ``common`` is as in ``Rollout``."""
-        setup = self._setup
-        if self.compiler is None or not self.stackable or self.envs.tensor_env is None:
+    def _make_loss_inputs(self, setup: TrainingSetup) -> LossInputs:
+        rows, returns = len(self.weights), self.episodes.discounted_return
+        return LossInputs(setup, self.worker_ids, returns, rows, by_worker=len(self.worker_ids) > rows)
+
+    def _make_fused_rollout(self, compiler: Compiler | None, loss_inputs: LossInputs) -> "FusedRollout | None":
+        """Rounds that are compiled as a whole, where environments and model allow it."""
+        setup, tickets = self._setup, self._tickets
+        if compiler is None or not self.stackable or self.envs.tensor_env is None:
             return None
         if not setup.learner.window_ends_with_episode and setup.budget.max_episodes is not None and tickets is None:
             return None  # episodes begin within the round, and how many may is not known beforehand
@@ -257,8 +275,14 @@ class WorkerGroup:
 
         remaining_tickets = tickets if setup.budget.max_episodes is not None else None
         next_episodes = NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets)
-        fused = FusedRollout(next_episodes, self.loss_inputs.tensors, *common)
-        return fused if fused.compile(self.compiler) else None
+        fused = FusedRollout(next_episodes, loss_inputs.tensors, *self._parts)
+        return fused if fused.compile(compiler) else None
+
+    def _vectorize_gradient(self, inputs: tuple[Tensor, ...], compiler: Compiler | None) -> VectorizedFunction:
+        learner = self._setup.learner
+        clip = partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm)
+        own = self._loss, self.weights, inputs, self.stackable
+        return vectorize(*own, differentiate=True, compiler=compiler, output_transform=clip)
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):

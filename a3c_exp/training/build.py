@@ -105,8 +105,10 @@ def build_run(config: DictConfig) -> RunComponents:
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1
-            compiled, reason = _should_compile(setup, layout.size, fused_rounds, windows_per_update)
-            setup, notices = replace(setup, compile=compiled), [*notices, reason]
+            pays, reason = _compiling_pays(setup, layout.size, fused_rounds, windows_per_update)
+            later = parallelism.compiles_while_training
+            setup = replace(setup, compile=pays and not later, compile_while_training=pays and later)
+            notices.append(_choice_text(pays, later, reason))
         weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()
@@ -125,7 +127,9 @@ def build_run(config: DictConfig) -> RunComponents:
 
 def _choices(config: DictConfig, setup: TrainingSetup, envs: EnvBatch) -> Mapping[str, Any]:
     backend = "gymnasium" if envs.tensor_env is None else "tensor"
-    chosen = {"device": setup.device, "compile": setup.compile, "env.backend": backend}
+    # Where code comes later, a resumed run has it from the start: that is no other choice.
+    compiled = "auto" if setup.compile_while_training else setup.compile
+    chosen = {"device": setup.device, "compile": compiled, "env.backend": backend}
     return {key: choice for key, choice in chosen.items() if OmegaConf.select(config, key) == "auto"}
 
 
@@ -214,16 +218,21 @@ def resolve_device(requested: Device) -> str:
     return requested.value
 
 
-def _should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, windows_per_update: int) -> tuple[bool, str]:
-    """The choice, and a sentence that says why; ``fused_rounds``: whole rounds can be compiled; ``windows_per_update``: 1, or
+def _choice_text(compiles: bool, later: bool, reason: str) -> str:
+    """What ``compile=auto`` chose."""
+    if not compiles:
+        return f"compile=auto: not compiled ({reason}); compile=true compiles it"
+    return f"compile=auto: {reason}, so it is compiled {'while it trains' if later else 'first'}"
+
+
+def _compiling_pays(setup: TrainingSetup, num_weights: int, fused_rounds: bool, windows_per_update: int) -> tuple[bool, str]:
+    """Whether it does, and why; ``fused_rounds``: whole rounds can be compiled; ``windows_per_update``: 1, or
     all workers' where they make one update together."""
     steps = _max_env_steps_in_budget(setup, windows_per_update)
     seconds = steps * (_SECONDS_PER_STEP + _SECONDS_PER_STEP_AND_WEIGHT * num_weights)
     pays = setup.device == "cpu" and seconds >= (_MIN_SECONDS_FUSED_ROUNDS if fused_rounds else _MIN_SECONDS_FUNCTIONS)
     work = "no bound on the work" if math.isinf(seconds) else f"about {format_duration(seconds)} of work uncompiled"
-    reason = work if setup.device == "cpu" else "only for device=cpu"
-    refusal = f"compile=auto: not compiled ({reason}); compile=true compiles it"
-    return pays, f"compile=auto: {work}, so it is compiled first" if pays else refusal
+    return pays, work if setup.device == "cpu" else "only for device=cpu"
 
 
 def _max_env_steps_in_budget(setup: TrainingSetup, windows_per_update: int) -> float:

@@ -10,12 +10,10 @@ from torch import Tensor
 from a3c_exp.algorithm.normalization import NormalizingOptimizer
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, TrainingSetup
-from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.hogwild import worker as hogwild_worker
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
-from a3c_exp.parallelism.worker_group import WorkerGroup
 from a3c_exp.system.errors import ConfigError
 
 
@@ -38,6 +36,7 @@ class Hogwild(MultiprocessStrategy):
     one_update_per_process: bool = False
 
     name = "hogwild"
+    applies_updates = True
 
     @property
     def share_weights_in_process(self) -> bool:
@@ -64,9 +63,6 @@ class Hogwild(MultiprocessStrategy):
         block = SharedBuffer.create(state.weights, state.optimizer_state, folder / "lock", *options)
         self._shared_weights = SharedWeights(block, self._counters, None, setup.optimizer)
         return hogwild_worker.main, lambda index: (setup, self._assignment(index), block, self._counters)
-
-    def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
-        SequentialUpdates.try_compile(worker_group, setup.optimizer, len(worker_group.weights))
 
     def _read_state(self) -> tuple[Tensor, Tensor]:
         return self._shared_weights.read()

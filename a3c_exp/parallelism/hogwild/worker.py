@@ -54,16 +54,22 @@ class HogwildExchange(Exchange):
         # Of workers that share a row, all rates are the same.
         self._learning_rates = np.array([setup.lr(setup.seed, worker) for worker in self._worker_ids[:rows].tolist()])
         self._pulled_at = np.zeros(rows, np.int64)
-        self._sequential_updates = SequentialUpdates.try_compile(group, setup.optimizer, rows)
+        self._group = group
+        self._sequential_updates: SequentialUpdates | None = None
         self._update_batches: Sequence[UpdateBatch] = ()
-        if self._sequential_updates is not None:
-            orders, rates = np.arange(rows)[np.newaxis], self._learning_rates[np.newaxis]
-            (self._update_batches,) = self._sequential_updates.prepare(orders, 0, rates)
-        self.burst_rounds = 0 if self._sequential_updates is None else MAX_BURST
+        self.use_compiled()
         self._stats = TrainingStats()
         # Window statistics, lags, workers and steps of updates that are not in ``_stats`` yet: cheaper for many at once.
         self._uncounted: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
         self._next_stats_time = 0.0
+
+    def use_compiled(self) -> None:
+        rows = len(self._worker_weights)
+        self._sequential_updates = SequentialUpdates.try_compile(self._group, self._setup.optimizer, rows)
+        if self._sequential_updates is not None:
+            orders, rates = np.arange(rows)[np.newaxis], self._learning_rates[np.newaxis]
+            (self._update_batches,) = self._sequential_updates.prepare(orders, 0, rates)
+            self.burst_rounds = MAX_BURST
 
     def pull_all(self) -> None:
         self._pulled_at[:] = [self._shared_weights.pull(weights) for weights in self._worker_weights]

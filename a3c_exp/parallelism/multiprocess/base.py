@@ -4,7 +4,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
@@ -15,13 +15,12 @@ from annotated_types import Gt
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.compile.compiler import Compiler
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.multiprocess.compilation import Compilation, CompileTask
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, WorkerAssignment
-from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from a3c_exp.system.process_setup import usable_cores
@@ -64,6 +63,9 @@ class MultiprocessStrategy(Parallelism, ABC):
     start_method: StartMethod = "forkserver"
 
     name: ClassVar[str]
+    compiles_while_training = True
+    applies_updates: ClassVar[bool] = False
+    """Whether the processes that host workers apply their gradients."""
     has_server: ClassVar[bool] = False
     """Whether one more process, numbered after those of workers, owns the weights: it alone pauses for a checkpoint."""
     stop_seconds: ClassVar[float] = STOP_SECONDS
@@ -84,10 +86,6 @@ class MultiprocessStrategy(Parallelism, ABC):
         self, setup: TrainingSetup, state: TrainingState, folder: Path
     ) -> tuple[Callable[..., None], Callable[..., Any]]:
         """Make what processes share; returns a process's entry, and what gives its arguments for an index."""
-
-    def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
-        """Compile what a process that hosts these workers needs besides them: by default nothing."""
-        return
 
     @abstractmethod
     def _read_state(self) -> tuple[Tensor, Tensor]:
@@ -143,11 +141,9 @@ class MultiprocessStrategy(Parallelism, ABC):
             )
         shares = np.array_split(np.arange(setup.workers), self._num_processes(setup.workers))
         self._workers_by_process = [share.tolist() for share in shares]
-        notices: list[Event] = []
-        if setup.compile:
-            compiler = self._compile_ahead(setup)
-            notices.append(MessageEvent(compiler.status_text()))
-            setup = replace(setup, compile=not compiler.failures)
+        sizes = tuple(map(len, self._workers_by_process))
+        self._compilation = Compilation(CompileTask(setup, sizes, self.share_weights_in_process, self.applies_updates))
+        setup, notices = self._compilation.prepare()
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
         processes = [*[self._server_index] * self.has_server, *self._worker_processes]
         base = state.env_steps, state.episodes, state.updates
@@ -159,24 +155,12 @@ class MultiprocessStrategy(Parallelism, ABC):
         try:
             for index in processes:
                 self._supervisor.start(index)
+            if setup.compile_while_training:
+                notices += self._compilation.start(self._counters, self.start_method)
         except BaseException:
             self.stop()  # those that did start
             raise
         return notices
-
-    def _compile_ahead(self, setup: TrainingSetup) -> Compiler:
-        """Run one window with each number of workers, so that processes find compiled code: a compiler shows no heartbeats."""
-        compiler = Compiler()
-        for k in sorted({len(share) for share in self._workers_by_process}):
-            members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
-            own = members, rounds, begun, lambda _: True
-            group = WorkerGroup(setup, *own, share_weights=self.share_weights_in_process, compiler=compiler)
-            try:
-                group.round(np.full(k, setup.learner.n_step))
-                self._compile(setup, group)
-            finally:
-                group.close()
-        return compiler
 
     def _assignment(self, index: int) -> WorkerAssignment:
         # Longer than it takes to kill a process that holds the lock and does nothing, so that only that one dies.
@@ -196,6 +180,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         for index, message in self._supervisor.listen(timeout):
             self._events.extend(self._handle_message(index, message))
         self._events.extend(self._replace_dead_processes())
+        self._events.extend(self._compilation.listen())
 
     def _pop_events(self) -> list[Event]:
         heard, self._events = self._events, []
@@ -285,6 +270,7 @@ class MultiprocessStrategy(Parallelism, ABC):
                 return False
 
     def stop(self) -> Sequence[Event]:
+        self._events.extend(self._compilation.stop())
         for index, message in self._stop_processes():
             if not isinstance(message, NonFinite | Failure):
                 self._events.extend(self._handle_message(index, message))
@@ -297,4 +283,5 @@ class MultiprocessStrategy(Parallelism, ABC):
             "processes": len(self._workers_by_process),
             "restarts": len(self._deaths),
             "deaths": [f"process {death.index} {death.cause}" for death in self._deaths],
+            **self._compilation.summary(),
         }

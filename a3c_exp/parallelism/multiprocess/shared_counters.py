@@ -44,13 +44,15 @@ class CounterColumn(IntEnum):
     stepping = 11  # 1 once it took its first environment step [worker]
     updates_reserved = 12  # updates that the windows it is in may make [worker, under the lock]
     max_queue_length = 13  # gradients that once waited at the same time [server]
+    compiled_at = 14  # environment step at which it went over to compiled code; 0: not yet, -1: it could not [worker]
 
 
 @dataclass(frozen=True)
 class SharedCounters:
     """Named views of shared int64 tensors."""
 
-    # [4] command, updates and copy in use of locked weights, owner of the lock (a process id), number of the last barrier
+    # [5] command, updates and copy in use of locked weights, owner of the lock (a process id), number of the last barrier,
+    # whether there is compiled code to go over to
     control: Tensor
     slots: Tensor  # [processes, len(CounterColumn)]
     workers: Tensor  # [2, N] each worker's windows begun and episodes begun
@@ -70,7 +72,7 @@ class SharedCounters:
     ) -> "SharedCounters":
         """Counters in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
         workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
-        control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(CounterColumn), dtype=torch.int64)
+        control, slots = torch.zeros(5, dtype=torch.int64), torch.zeros(processes, len(CounterColumn), dtype=torch.int64)
         share(control, slots, workers)
         return cls(control, slots, workers, budget, *base)
 
@@ -102,6 +104,15 @@ class SharedCounters:
         self.send_command(Command.pause)
         self.control.numpy()[3] += 1
         return int(self.control[3])
+
+    @property
+    def code_ready(self) -> bool:
+        """Whether compiled code is there that was not when workers started."""
+        return bool(self.control.numpy()[4])
+
+    def announce_code(self) -> None:
+        """Have workers go over to compiled code [main]."""
+        self.control.numpy()[4] = 1
 
     def wait_at_barrier(self, slot: int) -> None:
         """Say that this process pushes nothing until it has looked at the command again [worker]."""
@@ -186,7 +197,7 @@ class SharedCounters:
         if not keep_reserved:
             row[CounterColumn.steps_reserved] = row[CounterColumn.updates_reserved] = 0
         row[CounterColumn.push_ended] = row[CounterColumn.push_begun]
-        row[CounterColumn.paused] = 0
+        row[CounterColumn.paused] = row[CounterColumn.compiled_at] = 0
         return lost
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
+from a3c_exp.compile.compiler import Compiler, NotCompiledYet
 from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, WorkerBudget
@@ -63,6 +64,8 @@ class StackedWorkers(Protocol):
     def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]: ...
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult: ...
+
+    def use_compiled(self, compiler: Compiler) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -122,6 +125,10 @@ class Exchange(Protocol):
     def updates(self) -> int:
         """Updates of the shared weights so far."""
 
+    def use_compiled(self) -> None:
+        """The workers have gone over to compiled code, between two rounds: do so too, where there is some."""
+        return
+
     def close(self) -> None:
         """The workers have ended: send what was not sent yet."""
         return
@@ -147,13 +154,15 @@ class WorkerLoop:
             exchange                                 each gradient is applied, and its worker gets the weights that follow
             settle                                   count the steps, report the episodes that ended
 
-    Where nothing can need a decision for several rounds, they run as a burst, with only the exchange between them.
+    Where nothing can need a decision for several rounds, they run as a burst, with only the exchange between them. Code that is
+    compiled meanwhile is gone over to between two rounds.
     """
 
     def __init__(self, workers: ProcessWorkers[StackedWorkers], exchange: Exchange) -> None:
         self._statistics, self._counters = workers.setup.learner.statistics, workers.control.counters
         self.control, self._budget = workers.control, workers.budget
         self.group, self.exchange = workers.group, exchange
+        self._awaits_code = workers.setup.compile_while_training
 
     def run(self) -> None:
         ended = threading.Event()
@@ -163,6 +172,8 @@ class WorkerLoop:
             while self.control.poll_commands():
                 if not self.run_round():
                     time.sleep(_IDLE_SECONDS)
+                elif self._awaits_code and self._counters.code_ready:
+                    self.use_compiled()
             self.exchange.close()
         finally:
             ended.set()
@@ -200,6 +211,15 @@ class WorkerLoop:
         if not exchange.announces_episodes:
             self._report_episodes(result.ended)
         return True
+
+    def use_compiled(self) -> None:
+        """Go over to the code that was compiled meanwhile, between two rounds; where that fails, go on as before."""
+        self._awaits_code = went_over = False
+        with suppress(NotCompiledYet):  # somebody has deleted it
+            went_over = self.group.use_compiled(Compiler(only_find=True))
+            if went_over:
+                self.exchange.use_compiled()
+        self.control.row[CounterColumn.compiled_at] = max(1, self._counters.env_steps()) if went_over else -1
 
     def _run_burst(self) -> RoundResult | None:
         """Full rounds, each but the last, which is returned, with its exchange; ``None`` if the next may need a decision."""

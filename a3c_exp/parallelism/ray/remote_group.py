@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
+from a3c_exp.compile.compiler import Compiler
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters, WorkerBudget
 from a3c_exp.parallelism.ray.messages import Answer, Order, Reply, Truncation, Window
@@ -209,6 +210,9 @@ class RemoteGroup:
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         raise AssertionError("no burst was begun")
+
+    def use_compiled(self, compiler: Compiler) -> bool:
+        raise AssertionError("a group on another machine is compiled before it starts")
 
     def close(self) -> None:
         if self._transport is not None:

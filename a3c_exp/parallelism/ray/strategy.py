@@ -51,6 +51,7 @@ class RayParameterServer(ParameterServer):
     wait_for_nodes: Annotated[float, Gt(0)] = 300.0
 
     name = "ray"
+    compiles_while_training = False  # on machines that are not this one
     stop_seconds: ClassVar[float] = STOP_SECONDS + 7.0
 
     @property

@@ -1,0 +1,214 @@
+"""When a training's compiled code comes: before its workers start, or while they train uncompiled."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_exp.compile.compiler import Compiler, NotCompiledYet, default_folder
+from a3c_exp.parallelism.base import MessageEvent, TrainingSetup
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
+from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
+from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all
+from a3c_exp.system.signals import scratch_folders
+from a3c_exp.system.torch_settings import single_threaded
+
+_NOT_COMPILED = "not compiled, so this run goes on uncompiled and slower"
+_STOP_SECONDS = 1.0  # how long a compiling process may take to end when asked to, before it is killed
+
+
+@dataclass(frozen=True)
+class CompileTask:
+    """All that the processes of a training run compiled; picklable."""
+
+    setup: TrainingSetup
+    group_sizes: tuple[int, ...]  # how many workers each process hosts
+    share_weights: bool  # whether the workers of a process act with one copy of the weights
+    applies_updates: bool  # whether processes apply their workers' gradients themselves
+
+    def run(self, compiler: Compiler) -> Compiler:
+        """Run one window with each number of workers, so that all their functions pass through the ``compiler``.
+
+        Raises:
+            NotCompiledYet: the compiler only looks for functions, and one is not there.
+        """
+        setup = replace(self.setup, compile=True)
+        for k in sorted(set(self.group_sizes)):
+            members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
+            own = members, rounds, begun, lambda _: True
+            group = WorkerGroup(setup, *own, share_weights=self.share_weights, compiler=compiler)
+            try:
+                group.round(np.full(k, setup.learner.n_step))
+                if self.applies_updates:
+                    SequentialUpdates.try_compile(group, setup.optimizer, len(group.weights))
+            finally:
+                group.close()
+        return compiler
+
+
+@dataclass(frozen=True)
+class CompileOutcome:
+    """How compiling in another process went."""
+
+    compiled: bool
+    status_text: str
+
+
+class CompilingProcess:
+    """Compiles in a process of its own, which ends with this one, and leaves nothing half-done behind.
+
+    Raises:
+        OSError: there is no place for compiled code, or no process can be started.
+    """
+
+    def __init__(self, task: CompileTask, start_method: StartMethod) -> None:
+        folder = default_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._scratch = tempfile.mkdtemp(dir=folder, prefix="building_")
+        scratch_folders.add(self._scratch)
+        try:
+            self._process = ChildProcess(compile_and_report, (task, folder, Path(self._scratch)), start_method, "compiler")
+        except BaseException:
+            self._remove_scratch()
+            raise
+
+    def outcome(self) -> CompileOutcome | None:
+        """How it went; ``None`` while it compiles."""
+        exit_code = self._process.exitcode  # before the messages, of which the last may come just before the end
+        for message in self._process.messages():
+            assert isinstance(message, CompileOutcome)
+            return message
+        if exit_code is None:
+            return None
+        text = f"{_NOT_COMPILED}: the compiling process {describe_exit(exit_code)}"
+        return CompileOutcome(False, text)
+
+    def close(self) -> None:
+        """End it within a limit, with the compilers that it runs and what they have half done."""
+        self._process.send_signal(signal.SIGTERM)
+        end_all([self._process], _STOP_SECONDS)
+        self._process.close()
+        self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        scratch_folders.discard(self._scratch)
+
+
+def compile_and_report(task: CompileTask, folder: Path, scratch: Path, pipe: Connection) -> None:
+    """Entry of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the main process decides what it means here
+    signal.signal(signal.SIGTERM, _exit)
+    with single_threaded():
+        threading.Thread(target=_stop_with_parent, args=(pipe,), daemon=True).start()
+        try:
+            compiler = task.run(Compiler(folder, scratch=scratch))
+            outcome = CompileOutcome(not compiler.failures, compiler.status_text())
+        except Exception as error:
+            outcome = CompileOutcome(False, f"{_NOT_COMPILED}: {type(error).__name__}: {error}")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # the main process is gone
+            pipe.send(outcome)
+
+
+def _exit(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)  # at any instruction: nothing that is interrupted is used
+
+
+def _stop_with_parent(pipe: Connection) -> None:
+    with suppress(EOFError, OSError):
+        pipe.recv()  # it never sends anything, so this is its end
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Compilation:
+    """The main process's part: it has code compiled, tells the workers when it is there, and says when they went over to it."""
+
+    def __init__(self, task: CompileTask) -> None:
+        self._task = task
+        self._process: CompilingProcess | None = None
+        self._counters: SharedCounters | None = None
+        self._announced = False
+        self._began = self.seconds = 0.0
+
+    def prepare(self) -> tuple[TrainingSetup, list[MessageEvent]]:
+        """What workers are to start with, and what there is to say: compiled code, if it must be there first or is there."""
+        setup, background = self._task.setup, self._task.setup.compile_while_training
+        if not (setup.compile or background):
+            return setup, []
+        try:
+            compiler = self._task.run(Compiler(only_find=background))
+        except NotCompiledYet:
+            return setup, []
+        setup = replace(setup, compile=not compiler.failures, compile_while_training=False)
+        return setup, [MessageEvent(compiler.status_text())]
+
+    def start(self, counters: SharedCounters, start_method: StartMethod) -> list[MessageEvent]:
+        """Begin to compile for workers that train uncompiled; returns what there is to say."""
+        self._counters, self._began = counters, time.monotonic()
+        try:
+            self._process = CompilingProcess(self._task, start_method)
+        except OSError as error:
+            return [MessageEvent(f"{_NOT_COMPILED}: {error}")]
+        return []
+
+    def listen(self) -> Iterator[MessageEvent]:
+        """What happened since the last call."""
+        if self._process is not None and (outcome := self._process.outcome()) is not None:
+            self._process.close()
+            self._process, self.seconds = None, time.monotonic() - self._began
+            if outcome.compiled:
+                assert self._counters is not None
+                self._counters.announce_code()
+            else:
+                yield MessageEvent(outcome.status_text)
+        if self._waits_for_workers and (self._switches != 0).all():
+            yield from self._announce()
+
+    def stop(self) -> Iterator[MessageEvent]:
+        """End a compilation that nobody waits for any more."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        if self._waits_for_workers and (self._switches > 0).any():
+            yield from self._announce()
+
+    @property
+    def _waits_for_workers(self) -> bool:
+        return self._counters is not None and self._counters.code_ready and not self._announced
+
+    @property
+    def _switches(self) -> NDArray[np.int64]:
+        """Of each process that hosts workers, the environment step at which it went over; 0: not yet, -1: it could not."""
+        assert self._counters is not None
+        switches: NDArray[np.int64] = self._counters.table[: len(self._task.group_sizes), CounterColumn.compiled_at]
+        return switches
+
+    def _announce(self) -> Iterator[MessageEvent]:
+        self._announced = True
+        steps = self._switches[self._switches > 0]
+        if len(steps):
+            where = f"step {steps.min():,}" if len(steps) == 1 else f"steps {steps.min():,} to {steps.max():,}"
+            yield MessageEvent(f"compiled in {self.seconds:.0f} s while it trained; workers run compiled from {where} on")
+        if failed := int((self._switches < 0).sum()):
+            yield MessageEvent(f"{failed} worker processes could not use the compiled code, and go on uncompiled and slower")
+
+    def summary(self) -> dict[str, Any]:
+        """Where code came during training: the step by which all had gone over to it, and the seconds it took."""
+        if self._counters is None:
+            return {}
+        step = int(self._switches.max()) if self._counters.code_ready else 0
+        return {"compiled_at_step": step if step > 0 else None, "compile_seconds": round(self.seconds, 1)}

@@ -1,0 +1,197 @@
+"""What compiles while workers train: it ends with the run, leaves nothing behind, and is never waited for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.compile.compiler import Compiler
+from a3c_exp.config.budget import Budget
+from a3c_exp.envs.classic_control import ClassicControlEnvs
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.parallelism.multiprocess import compilation, worker_loop
+from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.compilation import CompileOutcome, CompileTask, CompilingProcess
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
+from a3c_exp.system.signals import scratch_folders
+from tests.support.driving import Training, alive, initial, wait_until
+from tests.support.single_process import tiny_task
+from tests.support.walker import Walker
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = set(scratch_folders)
+    yield tmp_path / "cache" / "a3c_exp" / "compiled"
+    assert scratch_folders == before
+    assert list(tmp_path.glob("cache/a3c_exp/compiled/building_*")) == []
+
+
+class Finder(Walker):
+    """Finds whatever is looked for."""
+
+    def __init__(self, only_find: bool) -> None:
+        super().__init__(only_find=only_find)
+
+
+class WalkedEnvs(ClassicControlEnvs):
+    """In whose process code is walked through, not run."""
+
+    def __init__(self, **options: Any) -> None:
+        worker_loop.Compiler = Finder  # type: ignore[misc]
+        super().__init__(**options)
+
+
+class Commanded:
+    """Stands for a process that compiles, until a test says how that went."""
+
+    latest: "Commanded"
+
+    def __init__(self, task: CompileTask, start_method: str) -> None:
+        self.group_sizes, self.closed = task.group_sizes, False
+        self.result: CompileOutcome | None = None
+        Commanded.latest = self
+
+    def outcome(self) -> CompileOutcome | None:
+        return self.result
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def task(**options: Any) -> TrainingSetup:
+    make_envs = partial(WalkedEnvs, id="CartPole-v1", backend="tensor")
+    return replace(tiny_task(workers=4, make_envs=make_envs, **options), compile_while_training=True)
+
+
+@pytest.mark.parametrize(
+    "make", [partial(Hogwild, processes=2), partial(ParameterServer, processes=1)], ids=["hogwild", "server"]
+)
+def test_workers_train_before_there_is_code_and_go_over_when_it_comes(
+    make: Callable[[], MultiprocessStrategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that replaces another; budgets are exact, and what is resumed begins where it ended."""
+    monkeypatch.setattr(compilation, "CompilingProcess", Commanded)
+    parallelism = make()
+    training = Training(parallelism, setup := task(budget=Budget(max_env_steps=10**9)), initial(setup))
+    with training:
+        counters = parallelism._counters
+        at = counters.table[: len(parallelism._workers_by_process), CounterColumn.compiled_at]
+        training.until(lambda: parallelism.counts().env_steps > 50, "training before there is code")
+        assert not at.any() and training.notices == []
+        Commanded.latest.result = CompileOutcome(True, "")
+        training.until(lambda: bool(at.all()), "code to be gone over to")
+        training.until(lambda: any("run compiled from step" in notice for notice in training.notices), "the message")
+        assert Commanded.latest.closed and at.min() > 50
+        assert parallelism.summary()["compiled_at_step"] == at.max()
+        os.kill(training.workers()[-1], signal.SIGKILL)
+        training.until(lambda: len(parallelism._deaths) == 1, "the death to be seen")
+        training.until(lambda: bool(at.all()), "the replacement to go over")
+        steps = parallelism.counts().env_steps
+        training.until(lambda: parallelism.counts().env_steps > steps + 200, "training to go on")
+    assert parallelism.summary()["restarts"] == 1
+    state, _ = parallelism.snapshot()
+    goes_on(make(), setup, state)
+
+
+def goes_on(parallelism: MultiprocessStrategy, setup: TrainingSetup, state: TrainingState) -> None:
+    """To the exact end of a budget; nobody waits for code that does not come."""
+    more = replace(setup, budget=Budget(max_env_steps=state.env_steps + 101))
+    training = Training(parallelism, more, state).finish()
+    assert parallelism.counts().env_steps == state.env_steps + 101
+    assert Commanded.latest.closed and training.notices == []
+    assert parallelism.summary()["compiled_at_step"] is None
+    assert (parallelism.snapshot()[0].rounds >= state.rounds).all()
+
+
+def test_what_cannot_be_compiled_is_said_once_and_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "CompilingProcess", Commanded)
+    parallelism = Hogwild(processes=1)
+    training = Training(parallelism, setup := task(budget=Budget(max_env_steps=10**9)), initial(setup))
+    with training:
+        Commanded.latest.result = CompileOutcome(False, "not compiled")
+        training.until(lambda: parallelism.counts().env_steps > 100)
+    assert training.notices == ["not compiled"]
+    assert not parallelism._counters.code_ready
+
+
+@dataclass(frozen=True)
+class Endless(CompileTask):
+    """A compilation that runs a program, as a compiler does, and does not end by itself; it says where it is at work."""
+
+    where: Path = Path()
+
+    def run(self, compiler: Compiler) -> Compiler:
+        assert compiler._scratch is not None
+        (compiler._scratch / "half_done.so").touch()
+        program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        self.where.with_suffix(".new").write_text(str(program.pid))
+        self.where.with_suffix(".new").rename(self.where)
+        while True:
+            time.sleep(0.01)  # like the compilers of torch, it does not look for signals
+
+
+def outcome_of(compiling: CompilingProcess) -> CompileOutcome:
+    found: list[CompileOutcome] = []
+
+    def look() -> bool:
+        found.extend(filter(None, [compiling.outcome()]))
+        return bool(found)
+
+    wait_until(look, "the end of a compilation")
+    return found[0]
+
+
+@pytest.mark.parametrize("end", ["closed", "killed"])
+def test_a_compilation_that_ends_early_takes_its_compilers_with_it(end: str, tmp_path: Path, cache: Path) -> None:
+    compiling = CompilingProcess(Endless(task(), (4,), False, True, tmp_path / "pid"), "forkserver")
+    wait_until((tmp_path / "pid").exists, "the compiler")
+    program = int((tmp_path / "pid").read_text())
+    assert len(list(cache.glob("building_*/half_done.so"))) == 1
+    assert compiling.outcome() is None
+    if end == "killed":
+        psutil.Process(compiling._process.pid).kill()
+        outcome = outcome_of(compiling)
+        assert not outcome.compiled
+        assert outcome.status_text.endswith("the compiling process was killed by SIGKILL")
+    before = time.monotonic()
+    compiling.close()
+    assert time.monotonic() - before < 10
+    wait_until(lambda: not alive(program), "the compiler's end")
+
+
+@dataclass(frozen=True)
+class Failing(CompileTask):
+    def run(self, compiler: Compiler) -> Compiler:
+        raise ValueError("no such operator")
+
+
+def test_a_compilation_that_raises_says_why_in_a_line() -> None:
+    compiling = CompilingProcess(Failing(task(), (4,), False, True), "forkserver")
+    outcome = outcome_of(compiling)
+    compiling.close()
+    assert not outcome.compiled
+    assert outcome.status_text == "not compiled, so this run goes on uncompiled and slower: ValueError: no such operator"
+
+
+def test_a_user_without_a_home_trains_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "~")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    parallelism = Hogwild(processes=1)
+    training = Training(parallelism, setup := task(budget=Budget(max_env_steps=101)), initial(setup)).finish()
+    (notice,) = training.notices
+    assert notice.startswith("not compiled") and "set XDG_CACHE_HOME" in notice
+    assert parallelism.counts().env_steps == 101
