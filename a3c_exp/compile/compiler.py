@@ -57,6 +57,11 @@ def default_folder() -> Path:
     return user_folder("XDG_CACHE_HOME", "~/.cache") / "compiled"
 
 
+def build_lock(library: Path) -> FileLock:
+    """What a process holds while it makes the library."""
+    return FileLock(library.with_suffix(".lock"))
+
+
 def bind(function: TensorFunction, *inputs: Tensor) -> BoundFunction:
     """``function`` with the same memory at every call, compiled or not."""
     return function.bind(*inputs) if isinstance(function, CompiledFunction) else partial(function, *inputs)
@@ -80,12 +85,11 @@ class Compiler:
         """The graph, whose constants may be views of ``weights [R, P]``, as a function ``(weights, *inputs) -> outputs``; or
         ``None`` if it could not be compiled. Every call must bring inputs of the ``examples``' shapes, strides and types."""
         try:
-            folder = self.folder = self.folder or default_folder()
-            library = folder / f"{_cache_key(op_graph, weights)}.so"
+            library = self.library(op_graph, weights)
             if not library.exists():
                 if self._only_find:
                     raise NotCompiledYet
-                folder.mkdir(parents=True, exist_ok=True)
+                library.parent.mkdir(parents=True, exist_ok=True)
                 with interruptible(), self._build_lock(library):
                     if not library.exists():
                         began = time.monotonic()
@@ -99,6 +103,11 @@ class Compiler:
             return None
         self.num_compiled += 1
         return CompiledFunction(run)
+
+    def library(self, op_graph: OpGraph, weights: Tensor) -> Path:
+        """Where the compiled graph is kept; an OSError where there is no place for it."""
+        self.folder = self.folder or default_folder()
+        return self.folder / f"{_cache_key(op_graph, weights)}.so"
 
     def status_text(self) -> str:
         """How compiling went, in one sentence."""
@@ -115,7 +124,7 @@ class Compiler:
     @contextmanager
     def _build_lock(self, library: Path) -> Iterator[None]:
         """One process at a time; after a limit both compile side by side, which only costs time."""
-        lock = FileLock(library.with_suffix(".lock"))
+        lock = build_lock(library)
         with suppress(Timeout):
             lock.acquire(blocking=False)
         if not lock.is_locked:

@@ -12,6 +12,7 @@ To check at the next torch (this was written for 2.13); tests/compile and tests/
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,16 @@ def trace(module: nn.Module, examples: Sequence[Tensor]) -> Callable[..., Sequen
 
 def build_library(graph: fx.GraphModule, examples: Sequence[Tensor], path: Path) -> None:
     """Compile a graph ahead of time into the shared library ``path``; takes seconds to minutes."""
-    import torch._inductor  # two seconds, and only those who compile pay them
+    import torch._inductor.exc  # two seconds, and only those who compile pay them
 
     # One thread: no pool of processes that outlives a Ctrl-C.
     options = {**INDUCTOR_OPTIONS, "aot_inductor.output_path": str(path), "compile_threads": 1}
     with warnings.catch_warnings(action="ignore"), torch.no_grad():
-        torch._inductor.aot_compile(graph, tuple(examples), options=options)
+        # The processor's word is taken for its instruction sets, which torch tries with six programs, for ten seconds.
+        with suppress(torch._inductor.exc.CppCompileError):
+            torch._inductor.aot_compile(graph, tuple(examples), options={**options, "cpp.vec_isa_ok": True})
+            return
+        torch._inductor.aot_compile(graph, tuple(examples), options=options)  # this compiler may not know them all
 
 
 def load_library(path: Path) -> Callable[[list[Tensor]], Sequence[Tensor]]:

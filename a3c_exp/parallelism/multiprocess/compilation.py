@@ -17,15 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.compile.compiler import Compiler, NotCompiledYet, default_folder
+from a3c_exp.compile.sharing import SharingCompiler
 from a3c_exp.parallelism.base import MessageEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all
+from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.signals import scratch_folders
 from a3c_exp.system.torch_settings import single_threaded
 
 _NOT_COMPILED = "not compiled, so this run goes on uncompiled and slower"
+_MAX_PROCESSES = 4  # that compile: a training has about as many functions
 _STOP_SECONDS = 1.0  # how long a compiling process may take to end when asked to, before it is killed
 
 
@@ -66,8 +69,8 @@ class CompileOutcome:
     status_text: str
 
 
-class CompilingProcess:
-    """Compiles in a process of its own, which ends with this one, and leaves nothing half-done behind.
+class CompilingProcesses:
+    """Compile in processes of their own, which share the functions, end with this one, and leave nothing half-done behind.
 
     Raises:
         OSError: there is no place for compiled code, or no process can be started.
@@ -78,60 +81,65 @@ class CompilingProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self._scratch = tempfile.mkdtemp(dir=folder, prefix="building_")
         scratch_folders.add(self._scratch)
+        self._processes: list[ChildProcess] = []
+        arguments = task, folder, Path(self._scratch)
         try:
-            self._process = ChildProcess(compile_and_report, (task, folder, Path(self._scratch)), start_method, "compiler")
+            for number in range(min(usable_cores(), _MAX_PROCESSES)):
+                self._processes.append(ChildProcess(compile_and_report, arguments, start_method, f"compiler-{number}"))
         except BaseException:
-            self._remove_scratch()
+            self.close()
             raise
 
     def outcome(self) -> CompileOutcome | None:
-        """How it went; ``None`` while it compiles."""
-        exit_code = self._process.exitcode  # before the messages, of which the last may come just before the end
-        for message in self._process.messages():
-            assert isinstance(message, CompileOutcome)
-            return message
-        if exit_code is None:
+        """How it went; ``None`` while they compile. The first that is done has waited for what others compile, and one that is
+        killed leaves its share to them."""
+        exit_codes = [process.exitcode for process in self._processes]  # before messages: the last may come just before the end
+        for process in self._processes:
+            for message in process.messages():
+                assert isinstance(message, CompileOutcome)
+                return message
+        dead = [code for code in exit_codes if code is not None]
+        if len(dead) < len(exit_codes):
             return None
-        text = f"{_NOT_COMPILED}: the compiling process {describe_exit(exit_code)}"
-        return CompileOutcome(False, text)
+        return CompileOutcome(False, f"{_NOT_COMPILED}: the compiling process {describe_exit(dead[0])}")
 
     def close(self) -> None:
-        """End it within a limit, with the compilers that it runs and what they have half done."""
-        self._process.send_signal(signal.SIGTERM)
-        end_all([self._process], _STOP_SECONDS)
-        self._process.close()
-        self._remove_scratch()
-
-    def _remove_scratch(self) -> None:
+        """End them within a limit, with the compilers that they run and what is half-done."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        end_all(self._processes, _STOP_SECONDS)
+        for process in self._processes:
+            process.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         scratch_folders.discard(self._scratch)
 
 
 def compile_and_report(task: CompileTask, folder: Path, scratch: Path, pipe: Connection) -> None:
-    """Entry of the process."""
+    """Entry of such a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the main process decides what it means here
     signal.signal(signal.SIGTERM, _exit)
+    threading.Thread(target=_end_with_parent, args=(pipe, scratch), daemon=True).start()
     with single_threaded():
-        threading.Thread(target=_stop_with_parent, args=(pipe,), daemon=True).start()
         try:
-            compiler = task.run(Compiler(folder, scratch=scratch))
+            compiler = SharingCompiler(folder, scratch)
+            task.run(compiler)
+            compiler.wait()
             outcome = CompileOutcome(not compiler.failures, compiler.status_text())
         except Exception as error:
             outcome = CompileOutcome(False, f"{_NOT_COMPILED}: {type(error).__name__}: {error}")
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        with suppress(OSError):  # the main process is gone
-            pipe.send(outcome)
+    with suppress(OSError):  # the main process is gone
+        pipe.send(outcome)
 
 
 def _exit(number: int, frame: object) -> None:
     raise SystemExit(128 + number)  # at any instruction: nothing that is interrupted is used
 
 
-def _stop_with_parent(pipe: Connection) -> None:
+def _end_with_parent(pipe: Connection, scratch: Path) -> None:
     with suppress(EOFError, OSError):
         pipe.recv()  # it never sends anything, so this is its end
     os.kill(os.getpid(), signal.SIGTERM)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Compilation:
@@ -139,7 +147,7 @@ class Compilation:
 
     def __init__(self, task: CompileTask) -> None:
         self._task = task
-        self._process: CompilingProcess | None = None
+        self._compiling: CompilingProcesses | None = None
         self._counters: SharedCounters | None = None
         self._announced = False
         self._began = self.seconds = 0.0
@@ -160,16 +168,16 @@ class Compilation:
         """Begin to compile for workers that train uncompiled; returns what there is to say."""
         self._counters, self._began = counters, time.monotonic()
         try:
-            self._process = CompilingProcess(self._task, start_method)
+            self._compiling = CompilingProcesses(self._task, start_method)
         except OSError as error:
             return [MessageEvent(f"{_NOT_COMPILED}: {error}")]
         return []
 
     def listen(self) -> Iterator[MessageEvent]:
         """What happened since the last call."""
-        if self._process is not None and (outcome := self._process.outcome()) is not None:
-            self._process.close()
-            self._process, self.seconds = None, time.monotonic() - self._began
+        if self._compiling is not None and (outcome := self._compiling.outcome()) is not None:
+            self._compiling.close()
+            self._compiling, self.seconds = None, time.monotonic() - self._began
             if outcome.compiled:
                 assert self._counters is not None
                 self._counters.announce_code()
@@ -180,9 +188,9 @@ class Compilation:
 
     def stop(self) -> Iterator[MessageEvent]:
         """End a compilation that nobody waits for any more."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        if self._compiling is not None:
+            self._compiling.close()
+            self._compiling = None
         if self._waits_for_workers and (self._switches > 0).any():
             yield from self._announce()
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from a3c_exp.algorithm.types import TrainingState
@@ -22,9 +20,10 @@ from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.multiprocess import compilation, worker_loop
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
-from a3c_exp.parallelism.multiprocess.compilation import CompileOutcome, CompileTask, CompilingProcess
+from a3c_exp.parallelism.multiprocess.compilation import CompileOutcome, CompileTask, CompilingProcesses
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
+from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.signals import scratch_folders
 from tests.support.driving import Training, alive, initial, wait_until
 from tests.support.single_process import tiny_task
@@ -84,7 +83,7 @@ def test_workers_train_before_there_is_code_and_go_over_when_it_comes(
     make: Callable[[], MultiprocessStrategy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that replaces another; budgets are exact, and what is resumed begins where it ended."""
-    monkeypatch.setattr(compilation, "CompilingProcess", Commanded)
+    monkeypatch.setattr(compilation, "CompilingProcesses", Commanded)
     parallelism = make()
     training = Training(parallelism, setup := task(budget=Budget(max_env_steps=10**9)), initial(setup))
     with training:
@@ -118,7 +117,7 @@ def goes_on(parallelism: MultiprocessStrategy, setup: TrainingSetup, state: Trai
 
 
 def test_what_cannot_be_compiled_is_said_once_and_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "CompilingProcess", Commanded)
+    monkeypatch.setattr(compilation, "CompilingProcesses", Commanded)
     parallelism = Hogwild(processes=1)
     training = Training(parallelism, setup := task(budget=Budget(max_env_steps=10**9)), initial(setup))
     with training:
@@ -130,21 +129,20 @@ def test_what_cannot_be_compiled_is_said_once_and_training_goes_on(monkeypatch: 
 
 @dataclass(frozen=True)
 class Endless(CompileTask):
-    """A compilation that runs a program, as a compiler does, and does not end by itself; it says where it is at work."""
+    """A compilation that runs a program, as a compiler does, and does not end by itself; it says in a folder which."""
 
-    where: Path = Path()
+    programs: Path = Path()
 
     def run(self, compiler: Compiler) -> Compiler:
         assert compiler._scratch is not None
-        (compiler._scratch / "half_done.so").touch()
-        program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-        self.where.with_suffix(".new").write_text(str(program.pid))
-        self.where.with_suffix(".new").rename(self.where)
+        (compiler._scratch / f"half_done_{os.getpid()}.so").touch()
+        program = subprocess.Popen(["sleep", "300"])
+        (self.programs / str(program.pid)).touch()
         while True:
             time.sleep(0.01)  # like the compilers of torch, it does not look for signals
 
 
-def outcome_of(compiling: CompilingProcess) -> CompileOutcome:
+def outcome_of(compiling: CompilingProcesses) -> CompileOutcome:
     found: list[CompileOutcome] = []
 
     def look() -> bool:
@@ -157,20 +155,23 @@ def outcome_of(compiling: CompilingProcess) -> CompileOutcome:
 
 @pytest.mark.parametrize("end", ["closed", "killed"])
 def test_a_compilation_that_ends_early_takes_its_compilers_with_it(end: str, tmp_path: Path, cache: Path) -> None:
-    compiling = CompilingProcess(Endless(task(), (4,), False, True, tmp_path / "pid"), "forkserver")
-    wait_until((tmp_path / "pid").exists, "the compiler")
-    program = int((tmp_path / "pid").read_text())
-    assert len(list(cache.glob("building_*/half_done.so"))) == 1
+    (programs := tmp_path / "programs").mkdir()
+    compiling = CompilingProcesses(Endless(task(), (4,), False, True, programs), "forkserver")
+    count = min(usable_cores(), compilation._MAX_PROCESSES)
+    wait_until(lambda: len(list(programs.iterdir())) == count, "the compilers")
+    assert len(list(cache.glob("building_*/half_done_*.so"))) == count
     assert compiling.outcome() is None
     if end == "killed":
-        psutil.Process(compiling._process.pid).kill()
+        for process in compiling._processes:
+            assert compiling.outcome() is None, "others go on"
+            process.kill()
         outcome = outcome_of(compiling)
         assert not outcome.compiled
         assert outcome.status_text.endswith("the compiling process was killed by SIGKILL")
     before = time.monotonic()
     compiling.close()
     assert time.monotonic() - before < 10
-    wait_until(lambda: not alive(program), "the compiler's end")
+    wait_until(lambda: not any(alive(int(program.name)) for program in programs.iterdir()), "the compilers' end")
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Failing(CompileTask):
 
 
 def test_a_compilation_that_raises_says_why_in_a_line() -> None:
-    compiling = CompilingProcess(Failing(task(), (4,), False, True), "forkserver")
+    compiling = CompilingProcesses(Failing(task(), (4,), False, True), "forkserver")
     outcome = outcome_of(compiling)
     compiling.close()
     assert not outcome.compiled
