@@ -19,7 +19,7 @@ from a3c_exp.sweep.ray_launcher.run_files import read_changed
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.machine import package_versions
-from a3c_exp.system.ray.cluster import HEAD_SECONDS, PACKAGES, HeadWatch, connect
+from a3c_exp.system.ray.cluster import HEAD_SECONDS, PACKAGES, HeadWatch, check_reachable, connect
 
 _MARKER = ".launcher"  # with a token behind it, in the sweep's directory; trials of a study are launched by several commands
 
@@ -42,7 +42,9 @@ class RayCluster:
     ) -> None:
         self._config, self._run_cores, self._directory, self._go_on = config, run_cores, directory, go_on
         self._needs: dict[int, RunCores] = {}
-        self._head = HeadWatch(connect(config.address, "hydra/launcher=ray", "hydra.launcher.address"))
+        address = connect(config.address, "hydra/launcher=ray", "hydra.launcher.address")
+        check_reachable(address, "hydra.launcher.address")  # joined earlier, perhaps, by this process; Ray itself would wait
+        self._head = HeadWatch(address)
         self._num_cores = self._largest_node = 1
         self._restarts = dict[int, int]()
         self._marked = set[Path]()

@@ -29,11 +29,11 @@ def nodes() -> Iterator[RayNodes]:
 
 
 def test_what_runs_on_a_lost_node_goes_on_on_another_to_the_same_weights(tmp_path: Path, nodes: RayNodes) -> None:
-    sweep = ("seed=1,2", "max_env_steps=60_000")
+    sweep = ("seed=1,2", "max_env_steps=100_000")
     assert run(*TINY, *sweep, "hydra.sweep.dir=local", "-m", cwd=tmp_path).returncode == 0
     process = start(*TINY, *sweep, "hydra.sweep.dir=swept", f"hydra.launcher.address={nodes.address}", *RAY,
                     cwd=tmp_path, **SETTINGS)  # fmt: skip
-    wait_until(lambda: all(list(tmp_path.glob(f"swept/seed={seed}/checkpoints/step_4*.pt")) for seed in (1, 2)), process)
+    wait_until(lambda: all(list(tmp_path.glob(f"swept/seed={seed}/checkpoints/step_[1-9]*.pt")) for seed in (1, 2)), process)
     for child in [psutil.Process(nodes.raylets[1]), *psutil.Process(nodes.raylets[1]).children(recursive=True)]:
         if "a3c_exp" not in " ".join(child.cmdline()):
             child.kill()  # a machine that is gone takes its jobs along; here they live on, as orphans
@@ -52,7 +52,8 @@ def test_what_runs_on_a_lost_node_goes_on_on_another_to_the_same_weights(tmp_pat
 
 
 def test_runs_of_a_suspended_command_stop_and_go_on_with_it(tmp_path: Path) -> None:
-    process = start(*TINY, "seed=1,2", "max_env_steps=60_000", "hydra.sweep.dir=swept", *RAY, cwd=tmp_path, **SETTINGS)
+    steps = "max_env_steps=250_000"  # more than can be done while a node waits for the command
+    process = start(*TINY, "seed=1,2", steps, "hydra.sweep.dir=swept", *RAY, cwd=tmp_path, **SETTINGS)
     first = tmp_path / "swept" / "seed=1"
     wait_until(lambda: list(first.glob("checkpoints/step_2*.pt")), process)
     os.kill(process.pid, signal.SIGSTOP)
@@ -150,7 +151,6 @@ def test_mistakes_are_a_line(tmp_path: Path) -> None:
     for override, said in (
         ("hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs is 0"),
         ("hydra.launcher.address=127.0.0.1:1", "there is no Ray cluster at 127.0.0.1:1"),
-        ("hydra.launcher.address=auto", "there is no Ray cluster at auto"),
         ("hydra.launcher.node=a", "no key hydra.launcher.node"),
     ):
         ended = run(
