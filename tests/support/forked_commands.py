@@ -244,6 +244,7 @@ def main() -> None:
     _compose()  # Hydra looks for its plugins, and its parsers fill their tables
     gc.collect()
     gc.freeze()  # the collector leaves what was imported alone, so that its pages stay shared
+    gc.set_threshold(10_000, 20, 20)  # as in the tests themselves
     if listening:
         connection = _forked(connection, listening[0])
     _serve(connection)
