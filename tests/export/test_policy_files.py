@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import a3c_exp
 from a3c_exp.config.compose import compose_jobs
@@ -35,6 +38,14 @@ from a3c_exp.system.errors import A3CError, ConfigError
 from a3c_exp.training.build import build_run
 from a3c_exp.training.saved_weights import SavedWeights
 from tests.support.trained import trained
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_registry() -> Iterator[None]:
+    """torch parses its 500 functions of ONNX anew for each file, a third of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        yield
 
 
 def exported(
