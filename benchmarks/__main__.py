@@ -28,6 +28,7 @@ from benchmarks.suites import (
     memory,
     normalization,
     overnight,
+    pictures,
     reading,
     rounds,
     solve,
@@ -51,6 +52,7 @@ BENCHMARKS = {
     "car_racing": car_racing,
     "driving": driving,
     "conv_gru": conv_gru,
+    "pictures": pictures,
     "reading": reading,
     "cluster": cluster,
 }

@@ -1,6 +1,7 @@
 """The network's part in acting: the observations of K workers in, their actions out, one step of a window after another."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.window_gradient import functional_forward, padded_forward
 from a3c_exp.compile.compiler import BoundFunction, Compiler, TensorFunction, bind
+from a3c_exp.compile.shared_layers import KeptOutputs
 from a3c_exp.compile.vectorize import PerWorkerFunction, WorkerGrouping, compile_checked, vectorize, vmap_rows
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.distributions import Distribution
@@ -25,6 +27,10 @@ class BatchedPolicy:
         n_step: n, steps of a window.
         deterministic: for evaluation, which needs no values: whether to take the distribution's mode instead of a sample;
             ``None`` in training. An evaluation's actions do not depend on K, to the last bit.
+        keep: layers, by the names of their weights, whose outputs are kept; of one row of weights.
+
+    Attributes:
+        kept: ``[K, n, *]`` what these layers gave at each step of the latest window, images in channels-last memory.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class BatchedPolicy:
         n_step: int,
         compiler: Compiler | None = None,
         deterministic: bool | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         k, device, distribution = len(observation), weights.device, model.distribution
         self._weights, self._observation, self._on_cpu = weights, observation, device.type == "cpu"
@@ -49,25 +56,25 @@ class BatchedPolicy:
         self._step_actions, self._step_observations = (
             [step.numpy() for step in history] for history in (self._action_history, self._observation_history)
         )
-
         forward = functional_forward if deterministic is None else padded_forward
 
-        def act(
-            flat: Tensor, observed: Tensor, hidden_state: Tensor, noise: Tensor, *transposed: Tensor
-        ) -> tuple[Tensor, Tensor]:
+        def act(flat: Tensor, observed: Tensor, hidden_state: Tensor, noise: Tensor, *transposed: Tensor) -> tuple[Tensor, ...]:
             parameters = layout.unflatten_transposed(flat, transposed) if transposed else layout.unflatten(flat)
-            output = forward(model, parameters, observed, hidden_state)
+            with KeptOutputs(parameters) if keep else nullcontext() as layers:
+                output = forward(model, parameters, observed, hidden_state)
+            kept = [layers.outputs[name] for name in keep] if layers is not None else []
             if deterministic:
                 return distribution.mode(output.parameters), output.hidden_state
-            return distribution.sample(output.parameters, noise), output.hidden_state
+            return distribution.sample(output.parameters, noise), output.hidden_state, *kept
 
         def value(flat: Tensor, observed: Tensor, hidden_state: Tensor) -> tuple[Tensor]:
             return (functional_forward(model, layout.unflatten(flat), observed, hidden_state).value,)
 
         hidden_state = rows.by_row(torch.zeros(k, model.hidden_state_size, device=device))
         examples = (self._latest_observation, hidden_state)
+        stackable = model.stackable or bool(keep)  # one row is recorded and replayed, too, where that is for a whole training
         if deterministic is None:
-            self._value = vectorize(value, weights, examples, model.stackable, compiler=compiler)
+            self._value = vectorize(value, weights, examples, stackable, compiler=compiler)
         self._transposed: list[Tensor] = []
         self._compiled_act: TensorFunction | None = None
         self._act_calls: list[BoundFunction] = []  # for each step, where nothing but memory that stays goes in
@@ -84,7 +91,8 @@ class BatchedPolicy:
                 stays = weights, hidden_state
                 self._act_calls = [bind(self._compiled_act, *stays, *inputs) for inputs in self._step_inputs]
         if self._compiled_act is None:
-            self._act = vectorize(act, weights, (*examples, self._step_noise[0]), model.stackable, compiler=compiler)
+            self._act = vectorize(act, weights, (*examples, self._step_noise[0]), stackable, compiler=compiler)
+        self.kept = self._kept_history(n_step, self._act(*examples, self._step_noise[0])[2:]) if keep else []
 
     def _compile_act(self, act: PerWorkerFunction, hidden_state: Tensor, compiler: Compiler) -> TensorFunction | None:
         """A step of all workers with its recording, compiled; it returns the new recurrent state, if there is one."""
@@ -120,7 +128,9 @@ class BatchedPolicy:
             new_state = self._compiled_act(self._weights, state, *self._step_inputs[t])
             return self._step_actions[t], self._rows.by_worker(new_state[0]) if new_state else hidden_state
         self._step_observations[t][:] = self._observation
-        action, state = self._act(self._latest_observation, state, self._step_noise[t])
+        action, state, *kept = self._act(self._latest_observation, state, self._step_noise[t])
+        for history, output in zip(self.kept, kept, strict=True):
+            history[:, t] = output[0]
         actions = self._step_actions[t]
         actions[:] = action.cpu().numpy().reshape(actions.shape)
         return actions, self._rows.by_worker(state)
@@ -139,6 +149,12 @@ class BatchedPolicy:
     @property
     def _latest_observation(self) -> Tensor:
         return self._observation_by_row if self._on_cpu else self._observation_by_row.to(self._weights.device)
+
+    def _kept_history(self, n_step: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Zeros ``[K, n, *]`` for outputs like these, ``[1, K, *]``."""
+        images_last = [output[0].permute(0, 2, 3, 1) if output.dim() == 5 else output[0] for output in outputs]
+        histories = [torch.zeros(len(output), n_step, *output.shape[1:]) for output in images_last]
+        return [history.permute(0, 1, 4, 2, 3) if history.dim() == 5 else history for history in histories]
 
     def _noise_by_step(self) -> Sequence[Tensor]:
         return [self._rows.by_row(noise) for noise in self._noise.to(self._weights.device).unbind()]

@@ -1,5 +1,6 @@
 """Acting: K workers step their environments for up to n steps, each with its own weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class Rollout:
             read in place at every step.
         envs: K environments.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
+        keep: layers whose outputs are kept, as in ``BatchedPolicy``.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Rollout:
         config: LearnerConfig,
         max_episode_steps: int | None,
         compiler: Compiler | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         k, n = envs.num_envs, config.n_step
         self._envs, self._episode_tracker = envs, episode_tracker
@@ -48,7 +51,8 @@ class Rollout:
         self.steps_taken = np.zeros(k, np.int64)
         self._by_row = WorkerGrouping(k, weights.shape[0]).by_row
         self._empty_hidden_state = torch.zeros(k, 0, device=self._device)
-        self._policy = BatchedPolicy(model, layout, weights, envs.observation, n, compiler)
+        self._policy = BatchedPolicy(model, layout, weights, envs.observation, n, compiler, keep=keep)
+        self.kept = self._policy.kept
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), envs.observation.dtype)

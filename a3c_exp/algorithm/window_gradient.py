@@ -32,14 +32,24 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
     The norm to clip to is handed on. Where something is normalized, two outputs follow: the window's packed moments, and the
     discounted returns after it.
     """
-    fields = len(Window._fields)
+    fields, outcome = len(Window._fields), window_outcome(model, config)
 
     def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        output = replay(model, layout.unflatten(flat), Window._make(inputs[:fields]), config.bptt)
+        return outcome(flat, output, *inputs)
+
+    return loss
+
+
+def window_outcome(model: ActorCritic, config: LearnerConfig) -> WindowLoss:
+    """What ``window_loss`` returns, as a function of the weights, the model's output over the window, and the same inputs."""
+    fields = len(Window._fields)
+
+    def outcome(flat: Tensor, output: PolicyValue, *inputs: Tensor) -> tuple[Tensor, ...]:
         window = Window._make(inputs[:fields])
         extra_inputs = inputs[fields:]
         entropy_coef = extra_inputs[0] if extra_inputs else None
         gamma = extra_inputs[1] if len(extra_inputs) > 1 else config.gamma
-        output = replay(model, layout.unflatten(flat), window, config.bptt)
         # Rewards after a window's end may be anything and must not enter the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
         normalized, max_norm = tuple[Tensor, ...](), extra_inputs[2:]
@@ -56,7 +66,7 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         stats = window_stats(config.statistics, window, terms, target, output, model.distribution)
         return terms.total, stats, *max_norm, *normalized
 
-    return loss
+    return outcome
 
 
 def _normalization_outputs(

@@ -44,7 +44,6 @@ class OpGraph:
     memory that never moves, though the numbers in it may change between two calls."""
 
     def __init__(self, recorder: OpRecorder, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._recorder = recorder  # keeps the memory behind every key alive
         self.inputs = [tensor_key(example) for example in examples]
         self.outputs = [tensor_key(output) for output in outputs]
         self.constants: dict[TensorKey, Tensor] = {}
@@ -64,6 +63,16 @@ class OpGraph:
                 self.operations.append(Operation(func, keyed, treespec, results))
         for output in outputs:
             self._add_constant_unless(changing, output)
+
+    def last_uses(self) -> list[list[TensorKey]]:
+        """For each operation, what is needed by none after it and is no output: in place of a tensor's own, a view's is one."""
+        needed, unneeded = set(self.outputs), list[list[TensorKey]]()
+        for operation in reversed(self.operations):
+            keys = {key for _, key in operation.arguments if key is not None}
+            keys.update(key for key in operation.results if key is not None)
+            unneeded.append([key for key in keys if key not in needed])
+            needed.update(keys)
+        return unneeded[::-1]
 
     def _add_constant_unless(self, changing: "set[TensorKey]", tensor: Tensor) -> None:
         key = tensor_key(tensor)

@@ -57,16 +57,32 @@ def vectorize(
         compiled = _compile_rows(over, weights, examples, stackable, compiler, function.__qualname__)
         if compiled is not None:
             return compiled
-    if not stackable:
-        return eager
+    return replayed(eager, weights, examples, function.__qualname__) if stackable else eager
+
+
+def replayed(
+    eager: VectorizedFunction, weights: Tensor, examples: tuple[Tensor, ...], name: str, compiler: Compiler | None = None
+) -> VectorizedFunction:
+    """A pure function of its inputs, which reads ``weights [R, P]``, without Python between its operations: compiled where
+    there is a ``compiler`` that can, or by the TorchScript executor, or at least without what leads to them; as it is, with a
+    warning, if it then gives other values."""
+    if compiler is not None and (compiled := compile_checked(eager, weights, examples, compiler, name)) is not None:
+        return _without_autograd(partial(compiled, weights))
     graph = _record_op_graph(eager, examples)
     taken_apart = any(operation.func in WHOLE_OPERATIONS for operation in graph.operations)
     for replay in [ReplayModule(graph), *([ReplayModule(graph, WHOLE_OPERATIONS)] if taken_apart else [])]:
-        traced = trace(replay, examples)
+        traced = _traced(replay, examples)
         if outputs_match(traced, eager, weights, examples, exact=True):
             return _without_autograd(traced)
-    warnings.warn(f"{function.__qualname__} gives other values when traced; it runs untraced, and slower", stacklevel=2)
+    warnings.warn(f"{name} gives other values when traced; it runs untraced, and slower", stacklevel=2)
     return eager
+
+
+def _traced(replay: "ReplayModule", examples: Sequence[Tensor]) -> TensorFunction:
+    try:
+        return trace(replay, examples)
+    except RuntimeError:  # it has no gradients of convolutions, for one, beside which Python's part is small
+        return replay.forward
 
 
 def _record_op_graph(eager: TensorFunction, examples: Sequence[Tensor]) -> OpGraph:
@@ -158,7 +174,8 @@ def outputs_match(
         rolled = example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
         any_number = (256 * noise if dtype is torch.uint8 else noise).to(dtype)  # uint8: bytes of pictures
         is_free = dtype.is_floating_point or dtype is torch.uint8
-        others.append(noise < 0.5 if dtype is torch.bool else any_number if is_free else rolled)
+        other = noise < 0.5 if dtype is torch.bool else any_number if is_free else rolled
+        others.append(torch.empty_like(example).copy_(other))  # of the same strides
     try:
         with torch.no_grad():
             # Inputs that the function writes into must come out alike, too.
@@ -200,14 +217,17 @@ class ReplayModule(nn.Module):
         for key, tensor in op_graph.constants.items():
             self._constants[key] = f"constant_{len(self._constants)}"
             self.register_buffer(self._constants[key], tensor, persistent=False)
+        self._last_uses = op_graph.last_uses()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         values = {key: getattr(self, name) for key, name in self._constants.items()}
         values.update(zip(self._op_graph.inputs, inputs, strict=True))
-        for operation in self._op_graph.operations:
+        for operation, unneeded in zip(self._op_graph.operations, self._last_uses, strict=True):
             args, kwargs = operation.resolve_inputs(values)
             func = self._instead.get(operation.func, operation.func) if not kwargs else operation.func
             operation.store_output(values, func(*args, **kwargs))
+            for key in unneeded:  # its memory serves again, while it is in the caches
+                del values[key]
         return tuple(values[output] for output in self._op_graph.outputs)
 
 

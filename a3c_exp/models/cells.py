@@ -1,6 +1,7 @@
 """Recurrent cells in plain linear algebra: vmap cannot stack torch's own ``gru_cell`` and ``lstm_cell`` over workers."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from a3c_exp.compile.shared_layers import SharedLayers
 from a3c_exp.compile.stable_ops import sigmoid
 from a3c_exp.models.base import detach_hidden_state
 
@@ -79,8 +81,10 @@ class GRUCell(Cell):
         shape = episode_start.shape
         by_time = projected_input.view(-1, shape[-1], projected_input.shape[-1]).transpose(0, 1)
         keep_mask = (1.0 - episode_start).view(-1, shape[-1], 1).transpose(0, 1)
-        states, _ = FusedGRU.apply(  # type: ignore[no-untyped-call]
-            by_time, keep_mask, hidden_state.reshape(-1, self.hidden_size), self.weight_hh, self.bias_hh, bptt
+        shared, own = SharedLayers.current, (self.weight_hh, self.bias_hh)
+        function, weights = (FusedGRU, own) if shared is None else (SharedGRU, [shared.rows_of(weight) for weight in own])
+        states, _ = function.apply(  # type: ignore[no-untyped-call]
+            by_time, keep_mask, hidden_state.reshape(-1, self.hidden_size), *weights, bptt
         )
         unrolled: Tensor = states.transpose(0, 1).reshape(*shape, self.hidden_size)
         return unrolled
@@ -147,33 +151,62 @@ class FusedGRU(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-        projected, keep_mask, state, weight, states, products = ctx.saved_tensors
-        size = state.shape[-1]
-        before = torch.cat([state.unsqueeze(0), states[:-1]]) * keep_mask  # [n, B, m]
-        hidden_rz, hidden_n = products.split([2 * size, size], dim=-1)
-        input_rz, input_n = projected.split([2 * size, size], dim=-1)
-        r, z = sigmoid(input_rz + hidden_rz).chunk(2, dim=-1)
-        n = torch.tanh(input_n + r * hidden_n)
-        # Derivatives of the new state by what goes into n and into the gates, and by the products with W_hh.
-        by_n = (1 - z) * (1 - n * n)
-        by_z = (before - n) * z * (1 - z)
-        by_r = by_n * hidden_n * r * (1 - r)
-        by_products = torch.cat([by_r, by_z, by_n * r], dim=-1)  # [n, B, 3 m]
-
-        steps = range(len(projected))
-        carried: Tensor | None = None
-        d_after: list[Tensor] = []
-        for t in reversed(steps):
-            d_now = d_states[t] if carried is None else d_states[t] + carried
-            d_after.append(d_now)
-            if ctx.bptt is not None and t % ctx.bptt == 0:
-                carried = None
-                continue
-            d_product = d_now.repeat(1, 3) * by_products[t]
-            carried = torch.addmm(d_now * z[t], d_product, weight) * keep_mask[t]
-        d_after_all = torch.stack(d_after[::-1])
-        d_products = d_after_all.repeat(1, 1, 3) * by_products
-        d_input = torch.cat([d_products[..., : 2 * size], d_after_all * by_n], dim=-1)
+        d_input, d_state, d_products, before = _gru_gradients(ctx.saved_tensors, ctx.bptt, d_states)
         rows = d_products.flatten(0, 1)
-        d_weight = rows.t() @ before.flatten(0, 1)
-        return d_input, None, torch.zeros_like(state) if carried is None else carried, d_weight, rows.sum(0), None
+        return d_input, None, d_state, rows.t() @ before.flatten(0, 1), rows.sum(0), None
+
+
+class SharedGRU(torch.autograd.Function):
+    """``FusedGRU`` for B windows, with R equal rows of weights, ``[R, 3 m, m]`` and ``[R, 3 m]``, of which each has its own
+    gradient: of B/R windows that follow each other."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, projected_input: Tensor, keep_mask: Tensor, hidden_state: Tensor, weights: Tensor, biases: Tensor, bptt: Any
+    ) -> tuple[Tensor, Tensor]:
+        inputs = projected_input, keep_mask, hidden_state, weights[0], biases[0], bptt
+        output = FusedGRU.forward(*inputs)
+        FusedGRU.setup_context(ctx, inputs, output)
+        ctx.rows = len(weights)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+        d_input, d_state, d_products, before = _gru_gradients(ctx.saved_tensors, ctx.bptt, d_states)
+        rows = ctx.rows
+        d_own, own = (part.transpose(0, 1).reshape(rows, -1, part.shape[-1]) for part in (d_products, before))
+        return d_input, None, d_state, torch.bmm(d_own.transpose(1, 2), own), d_own.sum(1), None
+
+
+def _gru_gradients(saved: Sequence[Tensor], bptt: int | None, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of ``projected_input`` and of the windows' first states, and of the products with W_hh ``[n, B, 3 m]``; and the states
+    ``[n, B, m]`` that these were made with."""
+    projected, keep_mask, state, weight, states, products = saved
+    size = state.shape[-1]
+    before = torch.cat([state.unsqueeze(0), states[:-1]]) * keep_mask  # [n, B, m]
+    hidden_rz, hidden_n = torch.split(products, [2 * size, size], dim=-1)
+    input_rz, input_n = torch.split(projected, [2 * size, size], dim=-1)
+    r, z = sigmoid(input_rz + hidden_rz).chunk(2, dim=-1)
+    n = torch.tanh(input_n + r * hidden_n)
+    # Derivatives of the new state by what goes into n and into the gates, and by the products with W_hh.
+    by_n = (1 - z) * (1 - n * n)
+    by_z = (before - n) * z * (1 - z)
+    by_r = by_n * hidden_n * r * (1 - r)
+    by_products = torch.cat([by_r, by_z, by_n * r], dim=-1)  # [n, B, 3 m]
+
+    steps = range(len(projected))
+    carried: Tensor | None = None
+    d_after: list[Tensor] = []
+    for t in reversed(steps):
+        d_now = d_states[t] if carried is None else d_states[t] + carried
+        d_after.append(d_now)
+        if bptt is not None and t % bptt == 0:
+            carried = None
+            continue
+        d_product = d_now.repeat(1, 3) * by_products[t]
+        carried = torch.addmm(d_now * z[t], d_product, weight) * keep_mask[t]
+    d_after_all = torch.stack(d_after[::-1])
+    d_products = d_after_all.repeat(1, 1, 3) * by_products
+    d_input = torch.cat([d_products[..., : 2 * size], d_after_all * by_n], dim=-1)
+    return d_input, torch.zeros_like(state) if carried is None else carried, d_products, before

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from a3c_exp.compile.shared_layers import SharedLayers
+
 
 class NormKind(StrEnum):
     """How each image is normalized. ``instance``: each channel over its own pixels, as a BatchNorm does in training if a batch
@@ -41,7 +43,7 @@ class PReLU(nn.PReLU):
         super().__init__(num_parameters=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        if not torch.is_grad_enabled() or images.device.type != "cpu":
+        if not torch.is_grad_enabled() or images.device.type != "cpu" or SharedLayers.current is not None:
             return super().forward(images)
         output: Tensor = PReLUFunction.apply(images, self.weight)  # type: ignore[no-untyped-call]
         return output
@@ -83,9 +85,19 @@ class NormedConv(nn.Module):
             output: Tensor = conv(norm(images).contiguous(memory_format=torch.channels_last))
             return output
         normalized = functional.group_norm(images, norm.groups).contiguous(memory_format=torch.channels_last)
-        arguments = normalized, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding
-        scaled: Tensor = ScaledConvFunction.apply(*arguments)  # type: ignore[no-untyped-call]
-        return scaled
+        assert conv.bias is not None
+        parameters, shape = (norm.weight, norm.bias, conv.weight, conv.bias), (conv.stride, conv.padding)
+        if SharedLayers.current is None:
+            scaled: Tensor = ScaledConvFunction.apply(  # type: ignore[no-untyped-call]
+                normalized, *parameters, *shape
+            )
+            return scaled
+        shared = SharedLayers.current
+        scale, shift, kernel, bias = (parameter.detach() for parameter in parameters)  # which are not shared once more
+        output = shared.output(conv.weight, len(images), lambda: _scaled_conv(normalized, scale, shift, kernel, bias, *shape))
+        rows = (shared.rows_of(parameter) for parameter in parameters)
+        own: Tensor = SharedScaledConvFunction.apply(normalized, *rows, output, *shape)  # type: ignore[no-untyped-call]
+        return own
 
 
 class ScaledConvFunction(torch.autograd.Function):
@@ -110,23 +122,71 @@ class ScaledConvFunction(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(normalized, scale, shift, kernel)
         ctx.stride, ctx.padding = stride, padding
-        scaled = torch.addcmul(shift.view(-1, 1, 1), normalized, scale.view(-1, 1, 1))
-        return functional.conv2d(scaled, kernel, bias, stride, padding)
+        return _scaled_conv(normalized, scale, shift, kernel, bias, stride, padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        normalized, scale, shift, kernel = ctx.saved_tensors
-        d_kernel_normalized = _kernel_gradient(grad_output, normalized, kernel, ctx)
-        # Summed over images as a matrix, which torch does twenty times as fast as a channels-last tensor.
-        grad_output = grad_output.contiguous(memory_format=torch.channels_last)
-        d_sum = grad_output.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *grad_output.shape[2:], -1).permute(0, 3, 1, 2)
-        ones = normalized.new_ones(1, 1, *normalized.shape[2:])
-        d_kernel_ones = _kernel_gradient(d_sum, ones, kernel[:, :1], ctx)
-        d_kernel = d_kernel_normalized * scale.view(-1, 1, 1) + d_kernel_ones * shift.view(-1, 1, 1)
-        d_scale = (kernel * d_kernel_normalized).sum((0, 2, 3))
-        d_shift = (kernel * d_kernel_ones).sum((0, 2, 3))
-        return None, d_scale, d_shift, d_kernel, d_sum.permute(0, 2, 3, 1).flatten(0, 2).sum(0), None, None
+        return None, *_scaled_conv_gradients(ctx, grad_output, *ctx.saved_tensors), None, None
+
+
+class SharedScaledConvFunction(torch.autograd.Function):
+    """The same for images of K workers, sorted by worker, and parameters that have one equal row for each: the ``output`` is
+    given, and each row has its own gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        normalized: Tensor,
+        scales: Tensor,
+        shifts: Tensor,
+        kernels: Tensor,
+        _: Tensor,
+        output: Tensor,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> Tensor:
+        ctx.save_for_backward(normalized, scales, shifts, kernels)
+        ctx.stride, ctx.padding = stride, padding
+        return output.view_as(output)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        normalized, *rows = ctx.saved_tensors
+        workers = len(rows[0])
+        by_worker = zip(grad_output.chunk(workers), normalized.chunk(workers), strict=True)
+        gradients = [_scaled_conv_gradients(ctx, d_own, own, *(row[0] for row in rows)) for d_own, own in by_worker]
+        return None, *(torch.stack(parts) for parts in zip(*gradients, strict=True)), None, None, None
+
+
+def _scaled_conv(
+    normalized: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    kernel: Tensor,
+    bias: Tensor,
+    stride: tuple[int, ...],
+    padding: Any,
+) -> Tensor:
+    scaled = torch.addcmul(shift.view(-1, 1, 1), normalized, scale.view(-1, 1, 1))
+    return functional.conv2d(scaled, kernel, bias, stride, padding)
+
+
+def _scaled_conv_gradients(
+    ctx: Any, grad_output: Tensor, normalized: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of scale, shift, kernel and bias."""
+    d_kernel_normalized = _kernel_gradient(grad_output, normalized, kernel, ctx)
+    # Summed over images as a matrix, which torch does twenty times as fast as a channels-last tensor.
+    grad_output = grad_output.contiguous(memory_format=torch.channels_last)
+    d_sum = grad_output.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *grad_output.shape[2:], -1).permute(0, 3, 1, 2)
+    ones = normalized.new_ones(1, 1, *normalized.shape[2:])
+    d_kernel_ones = _kernel_gradient(d_sum, ones, kernel[:, :1], ctx)
+    d_kernel = d_kernel_normalized * scale.view(-1, 1, 1) + d_kernel_ones * shift.view(-1, 1, 1)
+    d_scale = (kernel * d_kernel_normalized).sum((0, 2, 3))
+    d_shift = (kernel * d_kernel_ones).sum((0, 2, 3))
+    return d_scale, d_shift, d_kernel, d_sum.permute(0, 2, 3, 1).flatten(0, 2).sum(0)
 
 
 def _kernel_gradient(grad_output: Tensor, images: Tensor, kernel: Tensor, ctx: Any) -> Tensor:

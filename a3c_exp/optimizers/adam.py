@@ -21,6 +21,8 @@ class Adam:
 
     state_rows = 2
 
+    elementwise = True
+
     def __init__(
         self,
         lr: LearningRate,

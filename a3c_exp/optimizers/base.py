@@ -16,7 +16,8 @@ Decay = Annotated[float, Ge(0), Lt(1)]
 
 
 class Optimizer(Protocol):
-    """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled."""
+    """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled. One that
+    treats each weight by itself may say so by ``elementwise = True``: hogwild then may step a part of the weights at a time."""
 
     lr: float  # the base learning rate; the caller decides each step's own: workers may differ, and rates be annealed
     state_rows: int  # how many vectors of the weights' length it keeps (Adam 2, plain SGD 0)

@@ -60,6 +60,11 @@ class ParameterLayout:
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
 
+    def unflatten_rows(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views ``[R, *shape]`` of ``flat [R, P]`` under the parameters' names."""
+        pieces = torch.split(flat, list(self.sizes), dim=1)
+        return {name: piece.view(-1, *shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
+
     def unflatten_transposed(self, flat: Tensor, transposed: Sequence[Tensor]) -> dict[str, Tensor]:
         """``unflatten``, with one weight vector's ``transposed`` matrices instead of those with few inputs."""
         parameters, remaining = self.unflatten(flat), iter(transposed)

@@ -35,6 +35,8 @@ class RMSprop:
         initial_square: g before the first update: torch's is 0, TensorFlow's 1 (gentler first steps).
     """
 
+    elementwise = True
+
     def __init__(
         self,
         lr: LearningRate,

@@ -17,6 +17,8 @@ class SGD:
     gradients of all workers. It is the one row of state, and with ``momentum=0`` there is none.
     """
 
+    elementwise = True
+
     def __init__(self, lr: LearningRate, momentum: Decay = 0.0) -> None:
         self.lr = lr
         self.momentum = momentum

@@ -3,8 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,11 +15,12 @@ from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
 from a3c_exp.algorithm.random_streams import env_seed
 from a3c_exp.algorithm.rollout import Rollout
 from a3c_exp.algorithm.types import Window
-from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
-from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
+from a3c_exp.compile.vectorize import VectorizedFunction
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.group_gradient import SharedRowGradient, group_gradient, layers_to_keep
 from a3c_exp.parallelism.loss_inputs import LossInputs
+from a3c_exp.parallelism.round_result import RoundResult as RoundResult
 from a3c_exp.parallelism.worker_noise import WorkerNoise
 from a3c_exp.system.errors import EnvInterfaceError
 
@@ -35,51 +35,17 @@ class WorkerId(NamedTuple):
     worker: int  # its number in that training
 
 
-@dataclass(frozen=True)
-class RoundResult:
-    """One window of each worker. A row whose workers all sat out has a gradient that means nothing."""
-
-    gradients: Tensor  # [R, P], clipped if asked for; one for each row of weights
-    window_stats: NDArray[np.float32]  # [R, len(statistics)]
-    steps: NDArray[np.int64]  # [K] environment steps taken; 0 for a worker that sat out
-    ended: Sequence[EndedEpisode]
-
-    def first_non_finite(self) -> int | None:
-        """The first worker that acted and whose row's loss or gradient is not finite."""
-        finite = np.isfinite(self.window_stats).all(axis=1)
-        if finite.all():
-            return None
-        of_workers = np.repeat(finite, len(self.steps) // len(self.window_stats))
-        return next(iter((~of_workers & (self.steps > 0)).nonzero()[0].tolist()), None)
-
-    def row(self, worker: int) -> int:
-        """The row of gradients and statistics that a worker's window is in."""
-        return worker * len(self.window_stats) // len(self.steps)
-
-    def truncated_workers(self) -> set[int]:
-        """The workers in whose windows a time limit ended an episode."""
-        return {episode.worker for episode in self.ended if episode.end == "truncated"}
-
-    def of_workers(self, own: slice) -> "RoundResult":
-        """The part of these workers, numbered from 0; one row, where rows serve so many workers each."""
-        rows, workers = len(self.gradients), len(self.steps)
-        if own == slice(0, workers):
-            return self
-        own_rows = slice(own.start * rows // workers, own.stop * rows // workers)
-        mine = (episode for episode in self.ended if own.start <= episode.worker < own.stop)
-        ended = [replace(episode, worker=episode.worker - own.start) for episode in mine]
-        return RoundResult(self.gradients[own_rows], self.window_stats[own_rows], self.steps[own], ended)
-
-
 class WorkerGroup:
     """K logical workers with their environments, noise and ``weights [R, P]``: R = K, each worker's own stale copy, or one row
-    for all workers of a training.
+    for all workers of a training, which then have one gradient together, or one each.
 
     Args:
         worker_ids: the workers, those of a training next to each other.
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
-        share_weights: one row of weights serves all workers of a training.
+        share_weights: one row of weights serves all workers of a training, whose windows have one gradient.
+        equal_weights: all rows of weights will be equal whenever workers act. Then one serves them all, if the model is not
+            stackable, and what layers gave in acting serves in learning, which changes rounding.
         keep_actions: so that ``episodes.episode_state`` can tell where each worker stands.
         tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None``: ``take_ticket`` alone can tell.
 
@@ -96,6 +62,7 @@ class WorkerGroup:
         episodes_begun: NDArray[np.int64],
         take_ticket: Callable[[int], bool],
         share_weights: bool = False,
+        equal_weights: bool = False,
         keep_actions: bool = False,
         compiler: Compiler | None = None,
         tickets: Callable[[], NDArray[np.int64]] | None = None,
@@ -106,20 +73,27 @@ class WorkerGroup:
         self.envs = setup.make_envs(num_envs=len(self.worker_ids))
         model, self.layout = setup.model(self.envs)
         seeds = len({member.seed for member in self.worker_ids})
-        rows = seeds if share_weights else len(self.worker_ids)
+        k = len(self.worker_ids)
+        self._one_row, self._shares = equal_weights and not model.stackable and k > 1, share_weights
+        self.gradient_rows = seeds if share_weights else k
+        rows = 1 if self._one_row else self.gradient_rows
         self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
         self._parts = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
         self._tickets = tickets
+        self._kept_layers: Sequence[str] = ()
+        if self._one_row:
+            observed = torch.from_numpy(self.envs.observation[0]).to(setup.device)
+            self._kept_layers = layers_to_keep(model, self.layout, self.weights, observed)
         self.loss_inputs = self._make_loss_inputs(setup)
         try:
             self._fused_rollout = self._make_fused_rollout(self.compiler, self.loss_inputs)
-            self._rollout = None if self._fused_rollout else Rollout(*self._parts, self.compiler)
+            self._rollout = None if self._fused_rollout else Rollout(*self._parts, self.compiler, self._kept_layers)
         except BaseException:  # compiling was interrupted, or nothing was to be compiled
             self.envs.close()
             raise
-        self._loss = window_loss(model, self.layout, setup.learner)
+        self._shared_gradient: SharedRowGradient | None = None
         self._vectorized_gradient: VectorizedFunction | None = None
         self._noise = WorkerNoise(model.distribution, setup.learner.n_step, self.worker_ids)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
@@ -137,9 +111,8 @@ class WorkerGroup:
         loss_inputs = self._make_loss_inputs(setup)
         fused, rollout, gradient = self._make_fused_rollout(compiler, loss_inputs), None, None
         if fused is None:
-            assert self._acted is not None, "there is no window yet to compile learning for"
-            rollout = Rollout(*self._parts, compiler)
-            gradient = self._vectorize_gradient((*self._acted[0], *loss_inputs.tensors), compiler)
+            rollout = Rollout(*self._parts, compiler, self._kept_layers)
+            gradient = self._vectorize_gradient(self._learner_inputs(loss_inputs), compiler)
         if compiler.failures:
             return False
         self._setup, self.compiler, self.loss_inputs = setup, compiler, loss_inputs
@@ -210,8 +183,7 @@ class WorkerGroup:
 
     def _differentiate(self) -> tuple[Tensor, NDArray[np.float32]]:
         """Gradients and statistics of the windows that were rolled out last."""
-        assert self._acted is not None
-        inputs = *self._acted[0], *self.loss_inputs.tensors
+        inputs = self._learner_inputs(self.loss_inputs)
         if self._vectorized_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._vectorized_gradient = self._vectorize_gradient(inputs, self.compiler)
@@ -219,6 +191,15 @@ class WorkerGroup:
         if discounted_returns:
             self.episodes.discounted_return.copy_(discounted_returns[0].view(-1))
         return gradients, stats.cpu().numpy()
+
+    def _learner_inputs(self, loss_inputs: LossInputs) -> tuple[Tensor, ...]:
+        assert self._rollout is not None and self._acted is not None, "there is no window yet to learn from"
+        window, kept = self._acted[0], self._rollout.kept
+        if self._one_row and not self._shares:
+            window = Window._make(field.flatten(0, 1) for field in window)
+        elif self._one_row:
+            kept = [output.unsqueeze(0) for output in kept]
+        return *window, *loss_inputs.tensors, *kept
 
     def _result_of_rollout(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         assert self._rollout is not None and self._acted is not None
@@ -261,7 +242,7 @@ class WorkerGroup:
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
     def _make_loss_inputs(self, setup: TrainingSetup) -> LossInputs:
-        rows, returns = len(self.weights), self.episodes.discounted_return
+        rows, returns = self.gradient_rows, self.episodes.discounted_return
         return LossInputs(setup, self.worker_ids, returns, rows, by_worker=len(self.worker_ids) > rows)
 
     def _make_fused_rollout(self, compiler: Compiler | None, loss_inputs: LossInputs) -> "FusedRollout | None":
@@ -279,10 +260,12 @@ class WorkerGroup:
         return fused if fused.compile(compiler) else None
 
     def _vectorize_gradient(self, inputs: tuple[Tensor, ...], compiler: Compiler | None) -> VectorizedFunction:
-        learner = self._setup.learner
-        clip = partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm)
-        own = self._loss, self.weights, inputs, self.stackable
-        return vectorize(*own, differentiate=True, compiler=compiler, output_transform=clip)
+        model, layout, weights, *_, learner, _ = self._parts
+        if not self._one_row:
+            return group_gradient(model, layout, weights, learner, inputs, compiler)
+        if self._shared_gradient is None:
+            self._shared_gradient = SharedRowGradient(model, layout, weights, learner, inputs, self._kept_layers)
+        return self._shared_gradient.vectorized(inputs, compiler)
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):

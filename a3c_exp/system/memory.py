@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of <malloc.h>
 _MMAP_THRESHOLD_BYTES = 32 * 2**20  # bytes; the most that every glibc takes for the second
 _TRIM_THRESHOLD_BYTES = 2**30
 
@@ -33,4 +33,7 @@ def disable_malloc_trim() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return all([mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES), mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)])
+    # Blocks above the threshold would be mapped anew each time, and their pages filled with zeros: none is.
+    settings = [(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES), (_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES), (_M_MMAP_MAX, 0)]
+    accepted = [mallopt(*setting) for setting in settings]
+    return all(accepted)

@@ -13,6 +13,7 @@ from typing import Any
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.hogwild.worker import make_loop
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
 from a3c_exp.parallelism.multiprocess.worker_process import WorkerAssignment
@@ -78,7 +79,10 @@ class HogwildProcess:
         block = SharedBuffer.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
         self._receiver, pipe = Pipe(duplex=False)
         here = range(task.workers // processes)
-        self.loop = make_loop(task, WorkerAssignment(0, here, 5.0), block, self.counters, pipe)
+        parallelism = assembly.parallelism
+        assert isinstance(parallelism, Hogwild), parallelism
+        assignment = WorkerAssignment(0, here, 5.0, parallelism.sharing)
+        self.loop = make_loop(task, assignment, block, self.counters, pipe)
         self.steps = len(here) * task.learner.n_step  # of a round
         self.loop.exchange.pull_all()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from a3c_exp.parallelism.multiprocess.shared_memory import share
 from a3c_exp.system.errors import LockTimeoutError
 
 _PUSHING = CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended
+_PART = 1 << 17  # weights: 512 kB; for smaller ones, the calls would cost more than the caches save
 _Push = Callable[[Tensor, Tensor, int], None]
 """Writes weights ``[P]`` and optimizer state ``[rows, P]`` in place, before which so many updates were made."""
 
@@ -146,6 +147,28 @@ class SharedWeights:
         before = self._push_locked(push, 1) if self._locked else self._push_lock_free(push, 1)
         return before - pulled_at, before + 1 if self._locked else self.updates()
 
+    def push_each_then_pull(
+        self, gradients: Sequence[Tensor], into: Tensor, pulled_at: NDArray[np.int64], lrs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], int]:
+        """Apply each of these ``gradients [P]`` once, one after another, then pull into all rows of ``into [R, P]``; returns
+        the policy lags, in updates, and the update that ``into`` stands at.
+
+        They go through memory together, a part of the weights after the other, if the optimizer treats each weight by itself.
+        """
+        rates = lrs.tolist()
+
+        def push(weights: Tensor, state: Tensor, before: int) -> None:
+            for part in _parts(len(weights)) if getattr(self._optimizer, "elementwise", False) else [slice(None)]:
+                for i, (gradient, rate) in enumerate(zip(gradients, rates, strict=True)):
+                    self._optimizer.step(weights[part], gradient[part], state[:, part], before + i, rate)
+            if self._own_statistics is not None and self._own_statistics.add(torch.stack(list(gradients))):
+                self._renew_statistics(weights)
+            into.copy_(weights)
+
+        count = len(gradients)
+        before = self._push_locked(push, count) if self._locked else self._push_lock_free(push, count)
+        return before + np.arange(count) - pulled_at, before + count if self._locked else self.updates()
+
     def _renew_statistics(self, *weights: Tensor) -> None:
         """Put what all processes have merged among these weights ``[..., P]``."""
         assert self._statistics is not None
@@ -194,6 +217,11 @@ class SharedWeights:
                 copy[0, -self._statistics.size :] = self._statistics.total()
             if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
+
+
+def _parts(size: int) -> Iterator[slice]:
+    """Parts of a vector, of which gradient, weights and optimizer state fit into a core's cache together."""
+    return (slice(first, first + _PART) for first in range(0, size, _PART))
 
 
 def _total(column: NDArray[np.int64]) -> int:

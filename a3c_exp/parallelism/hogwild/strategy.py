@@ -14,6 +14,7 @@ from a3c_exp.parallelism.hogwild import worker as hogwild_worker
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.system.errors import ConfigError
 
 
@@ -29,18 +30,22 @@ class Hogwild(MultiprocessStrategy):
         one_update_per_process: the workers of a process act with one copy of the weights, and the mean of their gradients is
             one push: each process is then one worker with several environments. For convolutions, which cannot be stacked
             over different weights, a batch of all pictures costs a fraction of as many single ones.
+        pull_together: the workers of a process pull when all of them have pushed, and so act with equal weights: a network that
+            is not stackable sees all their pictures as one batch. Each worker's gradient is still a push of its own. ``None``:
+            if the network is not stackable.
         others: as ``MultiprocessStrategy`` takes them.
     """
 
     lock: bool = False
     one_update_per_process: bool = False
+    pull_together: bool | None = None
 
     name = "hogwild"
     applies_updates = True
 
     @property
-    def share_weights_in_process(self) -> bool:
-        return self.one_update_per_process
+    def sharing(self) -> Sharing:
+        return Sharing(self.one_update_per_process, self.pull_together)
 
     def check(self, setup: TrainingSetup) -> None:
         super().check(setup)

@@ -41,17 +41,17 @@ def make_loop(
 
 
 class HogwildExchange(Exchange):
-    """Applies the gradients of a process's K workers to the shared weights here, in this process: one a row of weights, which
-    is one a worker, or one of all."""
+    """Applies the gradients of a process's K workers to the shared weights here, in this process: one a worker, or one of all
+    of them."""
 
     def __init__(self, workers: ProcessWorkers[WorkerGroup], shared_weights: SharedWeights) -> None:
         setup, group = workers.setup, workers.group
         self._setup, self._control, self._counters = setup, workers.control, workers.control.counters
         self._shared_weights, self._worker_weights = shared_weights, group.weights
         self._worker_ids = np.array([member.worker for member in group.worker_ids])
-        rows = len(group.weights)
+        rows, self._pull_together = group.gradient_rows, workers.pull_together
         self._full_windows = np.full(len(self._worker_ids), setup.learner.n_step)
-        # Of workers that share a row, all rates are the same.
+        # Of workers that have one gradient together, all rates are the same.
         self._learning_rates = np.array([setup.lr(setup.seed, worker) for worker in self._worker_ids[:rows].tolist()])
         self._pulled_at = np.zeros(rows, np.int64)
         self._group = group
@@ -64,7 +64,9 @@ class HogwildExchange(Exchange):
         self._next_stats_time = 0.0
 
     def use_compiled(self) -> None:
-        rows = len(self._worker_weights)
+        if self._pull_together:
+            return
+        rows = self._group.gradient_rows
         self._sequential_updates = SequentialUpdates.try_compile(self._group, self._setup.optimizer, rows)
         if self._sequential_updates is not None:
             orders, rates = np.arange(rows)[np.newaxis], self._learning_rates[np.newaxis]
@@ -72,7 +74,8 @@ class HogwildExchange(Exchange):
             self.burst_rounds = MAX_BURST
 
     def pull_all(self) -> None:
-        self._pulled_at[:] = [self._shared_weights.pull(weights) for weights in self._worker_weights]
+        pulled_at = [self._shared_weights.pull(weights) for weights in self._worker_weights]
+        self._pulled_at[:] = max(pulled_at) if self._pull_together else pulled_at
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
         if not len(workers):
@@ -83,10 +86,16 @@ class HogwildExchange(Exchange):
         else:
             rates, order = self._current_learning_rates(), np.array(workers)
             rows = list(dict.fromkeys(map(result.row, workers)))
-            lags, push = np.zeros(len(rows), np.int64), self._shared_weights.push_and_pull
-            for i, row in enumerate(rows):
-                gradient, into, rate = result.gradients[row], self._worker_weights[row], float(rates[row])
-                lags[i], self._pulled_at[row] = push(gradient, into, int(self._pulled_at[row]), rate)
+            if self._pull_together:
+                own = self._worker_weights, self._pulled_at[rows], rates[rows]
+                lags, self._pulled_at[:] = self._shared_weights.push_each_then_pull(
+                    [result.gradients[row] for row in rows], *own
+                )
+            else:
+                lags, push = np.zeros(len(rows), np.int64), self._shared_weights.push_and_pull
+                for i, row in enumerate(rows):
+                    gradient, into, rate = result.gradients[row], self._worker_weights[row], float(rates[row])
+                    lags[i], self._pulled_at[row] = push(gradient, into, int(self._pulled_at[row]), rate)
             self._uncounted.append((result.window_stats[rows], lags, self._worker_ids[order], result.steps[order]))
         if result.ended:
             self._stats.truncated += len(result.truncated_workers() & set(workers))

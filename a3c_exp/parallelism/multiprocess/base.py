@@ -20,7 +20,7 @@ from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallel
 from a3c_exp.parallelism.multiprocess.compilation import Compilation, CompileTask
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
-from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, WorkerAssignment
+from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, Sharing, WorkerAssignment
 from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from a3c_exp.system.process_setup import usable_cores
@@ -77,9 +77,9 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._final: tuple[Tensor, Tensor] | None = None
 
     @property
-    def share_weights_in_process(self) -> bool:
-        """Whether the workers of a process act with one copy of the weights and make one update together."""
-        return False
+    def sharing(self) -> Sharing:
+        """What the workers of a process have in common."""
+        return Sharing()
 
     @abstractmethod
     def _prepare(
@@ -142,7 +142,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         shares = np.array_split(np.arange(setup.workers), self._num_processes(setup.workers))
         self._workers_by_process = [share.tolist() for share in shares]
         sizes = tuple(map(len, self._workers_by_process))
-        self._compilation = Compilation(CompileTask(setup, sizes, self.share_weights_in_process, self.applies_updates))
+        self._compilation = Compilation(CompileTask(setup, sizes, self.sharing, self.applies_updates))
         setup, notices = self._compilation.prepare()
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
         processes = [*[self._server_index] * self.has_server, *self._worker_processes]
@@ -165,7 +165,7 @@ class MultiprocessStrategy(Parallelism, ABC):
     def _assignment(self, index: int) -> WorkerAssignment:
         # Longer than it takes to kill a process that holds the lock and does nothing, so that only that one dies.
         lock_timeout = self.worker_timeout + self.lock_timeout
-        return WorkerAssignment(index, self._workers_by_process[index], lock_timeout, self.share_weights_in_process)
+        return WorkerAssignment(index, self._workers_by_process[index], lock_timeout, self.sharing)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         self._listen(timeout)

@@ -21,6 +21,7 @@ from a3c_exp.compile.sharing import SharingCompiler
 from a3c_exp.parallelism.base import MessageEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all
 from a3c_exp.system.process_setup import usable_cores
@@ -38,7 +39,7 @@ class CompileTask:
 
     setup: TrainingSetup
     group_sizes: tuple[int, ...]  # how many workers each process hosts
-    share_weights: bool  # whether the workers of a process act with one copy of the weights
+    sharing: Sharing  # what the workers of a process have in common
     applies_updates: bool  # whether processes apply their workers' gradients themselves
 
     def run(self, compiler: Compiler) -> Compiler:
@@ -51,11 +52,11 @@ class CompileTask:
         for k in sorted(set(self.group_sizes)):
             members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
             own = members, rounds, begun, lambda _: True
-            group = WorkerGroup(setup, *own, share_weights=self.share_weights, compiler=compiler)
+            group = WorkerGroup(setup, *own, *self.sharing.of_group, compiler=compiler)
             try:
                 group.round(np.full(k, setup.learner.n_step))
                 if self.applies_updates:
-                    SequentialUpdates.try_compile(group, setup.optimizer, len(group.weights))
+                    SequentialUpdates.try_compile(group, setup.optimizer, group.gradient_rows)
             finally:
                 group.close()
         return compiler

@@ -75,12 +75,14 @@ Workers = TypeVar("Workers", bound=StackedWorkers, covariant=True)
 
 @dataclass(frozen=True)
 class ProcessWorkers(Generic[Workers]):
-    """The K workers of one process: with its link to the main process, and its share of the budget."""
+    """The K workers of one process: with its link to the main process, and its share of the budget. ``pull_together``: each
+    takes the weights that follow the last of their gradients, and not those that follow its own."""
 
     setup: TrainingSetup
     control: ProcessControl
     budget: WorkerBudget
     group: Workers
+    pull_together: bool = False
 
     @staticmethod
     def create(
@@ -92,7 +94,9 @@ class ProcessWorkers(Generic[Workers]):
         rounds, episodes_begun = counters.workers.numpy()[:, ids[0] : ids[-1] + 1]
         members = [WorkerId(setup.seed, worker) for worker in ids]
         own = members, rounds, episodes_begun, budget.take_ticket
-        return ProcessWorkers(setup, control, budget, WorkerGroup(setup, *own, share_weights=assignment.share_weights))
+        group, together = WorkerGroup(setup, *own, *assignment.sharing.of_group), assignment.sharing.pull_together
+        together = not group.stackable if together is None else together
+        return ProcessWorkers(setup, control, budget, group, together)
 
 
 class Exchange(Protocol):
@@ -112,8 +116,8 @@ class Exchange(Protocol):
         return ()
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
-        """Apply these workers' gradients in this order, and give each the weights that follow its own; of workers that share
-        a row, the one gradient."""
+        """Apply these workers' gradients in this order, and give each the weights that follow its own, or all of them those
+        that follow the last; of workers that have one gradient together, that one."""
 
     def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
         """``push_and_pull`` for full windows of all workers, and only where ``burst_rounds`` is not 0."""

@@ -34,14 +34,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What the workers of a process have in common: one copy of the weights and one update of all their windows; or when they
+    pull, and so weights that are equal, but updates of their own (``None``: if their model is not stackable)."""
+
+    one_update: bool = False
+    pull_together: bool | None = False
+
+    @property
+    def of_group(self) -> tuple[bool, bool]:
+        """``share_weights`` and ``equal_weights`` of a ``WorkerGroup``."""
+        return self.one_update, self.pull_together is not False
+
+
+@dataclass(frozen=True)
 class WorkerAssignment:
-    """Which workers a process hosts, its row of the shared counters, how long it waits for a lock, and whether its workers act
-    with one copy of the weights."""
+    """Which workers a process hosts, its row of the shared counters, how long it waits for a lock, and what they share."""
 
     slot: int
     worker_ids: Sequence[int]
     lock_timeout: float
-    share_weights: bool = False
+    sharing: Sharing = Sharing()
 
 
 def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:

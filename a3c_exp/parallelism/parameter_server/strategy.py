@@ -15,6 +15,7 @@ from a3c_exp.parallelism.base import Counts, Event, TrainingSetup
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
+from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.parallelism.parameter_server import server, worker
 from a3c_exp.parallelism.parameter_server.announced_episodes import AnnouncedEpisodes, Announcement
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
@@ -44,6 +45,9 @@ class ParameterServer(MultiprocessStrategy):
         max_lag: gradients with a larger policy lag, in updates, are stale; ``None``: none is.
         on_stale: drop them, or downweight them: multiply by ``max_lag / lag``.
         reset_after_lag: a worker whose gradient had a larger policy lag begins a new episode; ``None``: no worker does.
+        pull_together: the workers of a process pull when all of them have pushed, and so act with equal weights: a network that
+            is not stackable sees all their pictures as one batch. Each worker's gradient is still a push of its own. ``None``:
+            if the network is not stackable.
         others: as ``MultiprocessStrategy`` takes them; deaths are the server's, too.
 
     Raises:
@@ -54,6 +58,7 @@ class ParameterServer(MultiprocessStrategy):
     max_lag: NonNegativeInt | None = None
     on_stale: OnStale = OnStale.drop
     reset_after_lag: NonNegativeInt | None = None
+    pull_together: bool | None = None
 
     name = "parameter_server"
     has_server = True
@@ -66,6 +71,10 @@ class ParameterServer(MultiprocessStrategy):
                 "Try parallelism.on_stale=drop, or parallelism.max_lag=1"
             )
         self._staleness_policy = StalenessPolicy(self.max_lag, OnStale(self.on_stale), self.reset_after_lag)
+
+    @property
+    def sharing(self) -> Sharing:
+        return Sharing(pull_together=self.pull_together)
 
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path

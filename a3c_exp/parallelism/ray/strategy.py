@@ -49,6 +49,7 @@ class RayParameterServer(ParameterServer):
     cpus: PositiveInt = 1
     resource: str | None = None
     wait_for_nodes: Annotated[float, Gt(0)] = 300.0
+    pull_together: bool | None = False  # a group's host has one row of weights for each of its workers
 
     name = "ray"
     compiles_while_training = False  # on machines that are not this one
