@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ def hosts(cluster: RayNodes) -> list[int]:
     found = []
     for raylet in cluster.raylets:
         if alive(raylet):
-            children = psutil.Process(raylet).children(recursive=True)
-            found += [child.pid for child in children if "GroupActor" in " ".join(child.cmdline())]
+            for child in psutil.Process(raylet).children(recursive=True):
+                with suppress(psutil.Error):  # which has ended meanwhile
+                    found += [child.pid] if "GroupActor" in " ".join(child.cmdline()) else []
     return found
 
 
