@@ -212,8 +212,8 @@ class WorkerGroup:
         if episodes.any_episode_start or not episodes.in_episode.all():
             return 0
         n, limit = self._setup.learner.n_step, self._setup.max_episode_steps
-        if limit is not None:
-            max_rounds = min(max_rounds, (limit - int(episodes.length.max()) - 1) // n)
+        if limit is not None and (whole := (limit - int(episodes.length.max()) - 1) // n) < max_rounds:
+            max_rounds = whole + 1 if whole else 0  # the last is the one in which an episode comes to its limit
         if max_rounds < 1:
             return 0
         self._upcoming_noise = [*self._noise.of_rounds_ahead(self._rounds, max_rounds)][::-1]

@@ -47,8 +47,9 @@ class BurstRunner:
         rounds, c = len(window_stats), self._updates_per_round
         for i, (training, order) in enumerate(zip(self._trainings, orders, strict=True)):
             self._rule.settle_burst(training, order[:rounds], window_stats[:, i * c : (i + 1) * c])
-        # What cuts bursts short tends to come again as soon.
-        self._burst_length = min(_MAX_BURST, max(2, 2 * rounds))
+        # What cuts bursts short tends to come again as soon, but for a time limit, which is seen beforehand.
+        as_prepared = rounds + (self.unfinished_round is not None) == len(orders[0])
+        self._burst_length = min(_MAX_BURST, max(2, 2 * (self._burst_length if as_prepared else rounds)))
         self._cooldown = 0 if rounds else _COOLDOWN_ROUNDS
         return True
 
