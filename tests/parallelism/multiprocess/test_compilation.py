@@ -22,6 +22,7 @@ from a3c_exp.parallelism.multiprocess import compilation, worker_loop
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.compilation import Compilation, CompileOutcome, CompileTask, CompilingProcesses
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.signals import scratch_folders
@@ -158,7 +159,7 @@ def outcome_of(compiling: CompilingProcesses) -> CompileOutcome:
 @pytest.mark.parametrize("end", ["closed", "killed"])
 def test_a_compilation_that_ends_early_takes_its_compilers_with_it(end: str, tmp_path: Path, cache: Path) -> None:
     (programs := tmp_path / "programs").mkdir()
-    compiling = CompilingProcesses(Endless(task(), (4,), False, True, programs), "forkserver")
+    compiling = CompilingProcesses(Endless(task(), (4,), Sharing(), True, programs), "forkserver")
     count = min(usable_cores(), compilation._MAX_PROCESSES)
     wait_until(lambda: len(list(programs.iterdir())) == count, "the compilers")
     assert len(list(cache.glob("building_*/half_done_*.so"))) == count
@@ -183,7 +184,7 @@ class Failing(CompileTask):
 
 
 def test_a_compilation_that_raises_says_why_in_a_line() -> None:
-    compiling = CompilingProcesses(Failing(task(), (4,), False, True), "forkserver")
+    compiling = CompilingProcesses(Failing(task(), (4,), Sharing(), True), "forkserver")
     outcome = outcome_of(compiling)
     compiling.close()
     assert not outcome.compiled
@@ -194,6 +195,6 @@ def test_a_user_without_a_home_trains_uncompiled(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", "~")
     monkeypatch.delenv("XDG_CACHE_HOME")
     make_envs = partial(ClassicControlEnvs, "CartPole-v1", backend="tensor")
-    setup, (message,) = Compilation(CompileTask(replace(task(), make_envs=make_envs), (4,), False, True)).prepare()
+    setup, (message,) = Compilation(CompileTask(replace(task(), make_envs=make_envs), (4,), Sharing(), True)).prepare()
     assert not setup.compile and not setup.compile_while_training
     assert message.text.startswith("not compiled") and "set XDG_CACHE_HOME" in message.text
