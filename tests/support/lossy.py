@@ -74,6 +74,8 @@ class CountingGroup:
     def round(self, allowed: NDArray[np.int64]) -> RoundResult:
         host, steps, ended = self._host, np.zeros_like(allowed), []
         gradients = torch.zeros(len(allowed), 1)
+        if host._spec.pull_together:
+            assert float(self.weights.min()) == float(self.weights.max()), "workers that pull together act with equal weights"
         host._rounds += allowed > 0
         for k in (allowed > 0).nonzero()[0].tolist():
             if not self.in_episode[k]:
@@ -111,7 +113,7 @@ class LossyTransport:
 
     def prepared(self, timeout: float) -> Prepared:
         prepared = self._host.prepare()
-        assert prepared == Prepared()
+        assert prepared == Prepared(pulls_together=self._network.options.pull_together)
         return prepared
 
     def send(self, order: Order) -> None:
@@ -178,6 +180,7 @@ class LossyNetwork(Gateway):
         folder: Path,
         workers: Sequence[int] = (0, 1),
         kills: Collection[int] = (),
+        pull_together: bool = False,
     ) -> None:
         self.fates, self.executed = iter(fates), list[float]()
         self.ends: dict[float, tuple[int, int]] = {}
@@ -189,7 +192,7 @@ class LossyNetwork(Gateway):
         task = replace(small_task(budget, len(workers)), optimizer=self.optimizer)
         zeros = np.zeros(len(workers), np.int64)
         self._pipes = Pipe()
-        options = GatewayOptions("nowhere", Placement(1), 60.0, 60.0, 60.0, 0)
+        options = GatewayOptions("nowhere", Placement(1), 60.0, 60.0, 60.0, 0, pull_together)
         super().__init__(task, options, 2, SharedCounters.create(3, zeros, zeros, budget), self._pipes[0])
         self.send = self._hear
         self.double_buffer = DoubleBufferedState.create(torch.zeros(1), torch.zeros(1, 1), len(workers))

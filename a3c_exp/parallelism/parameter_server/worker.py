@@ -61,7 +61,7 @@ class ParameterServerExchange(Exchange):
         first, last = self._worker_ids[0], self._worker_ids[-1] + 1
         self._fields = gradient_slots.fields.numpy()[first:last]
         self._received_weights = gradient_slots.weights[first:last]
-        self._pulled_at, self._pull_together = [0] * len(self._worker_ids), workers.pull_together
+        self._pulled_at, self.pull_together = [0] * len(self._worker_ids), workers.pull_together
 
     def settle_pending(self) -> None:
         """Wait until what a predecessor sent is answered: until then its steps stay reserved."""
@@ -111,7 +111,7 @@ class ParameterServerExchange(Exchange):
         """Wake the server, and take the weights that it answers to these workers."""
         notify(self._gradients_ready)
         self._wait_for_weights()
-        if self._pull_together:
+        if self.pull_together:
             latest = int(self._fields[:, SlotField.answered_at].argmax())
             self._group.weights.copy_(self._received_weights[latest])
             self._pulled_at = [int(self._fields[latest, SlotField.answered_at])] * len(self._pulled_at)

@@ -41,6 +41,7 @@ class GatewayOptions:
     lock_timeout: float
     wait_for_nodes: float
     store_bytes: int  # of a cluster of this machine's own
+    pull_together: bool | None  # as in ``Sharing``
 
 
 def main(

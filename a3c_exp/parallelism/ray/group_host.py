@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from a3c_exp.compile.compiler import Compiler
+from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.parallelism.ray.messages import Answer, GroupSpec, Order, Prepared, Reply, Truncation, Window, WindowResult
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import Crash, end_children
@@ -43,26 +44,28 @@ class GroupHost:
             return Prepared(refusal)
         try:
             use_one_thread()
-            self._group = self._make_group()
+            group = self._group = self._make_group()
         except EnvInterfaceError as error:
             return error
         except Exception:
             return Crash(traceback.format_exc())
-        return Prepared()
+        together = self._spec.pull_together
+        return Prepared(pulls_together=not group.stackable if together is None else together)
 
     def _make_group(self) -> WorkerGroup:
         spec, compiler = self._spec, None
+        sharing = Sharing(pull_together=spec.pull_together).of_group
         setup, ids = spec.setup, [WorkerId(spec.setup.seed, worker) for worker in spec.workers]
         if setup.compile:
             compiler = Compiler()
             rounds, begun = np.zeros((2, len(ids)), np.int64)
-            trial = WorkerGroup(setup, ids, rounds, begun, lambda _: True, compiler=compiler)
+            trial = WorkerGroup(setup, ids, rounds, begun, lambda _: True, *sharing, compiler=compiler)
             try:
                 trial.round(np.full(len(ids), setup.learner.n_step))
             finally:
                 trial.close()
             setup = replace(setup, compile=not compiler.failures)
-        return WorkerGroup(setup, ids, self._rounds, self._episodes_begun, self._take_ticket, compiler=compiler)
+        return WorkerGroup(setup, ids, self._rounds, self._episodes_begun, self._take_ticket, *sharing, compiler=compiler)
 
     def execute(self, order: Order) -> Answer:
         """Do what the next order says.

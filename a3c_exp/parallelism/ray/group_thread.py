@@ -105,11 +105,13 @@ class GroupThread:
             group.episodes_begun,
             self._gateway.node,
             options.worker_timeout + _SILENCE_SECONDS,
+            options.pull_together,
         )
         transport = self._transport = self._gateway.make_host(spec)
         try:
-            if self._wait_until_prepared(transport):
-                group.attach(transport)
+            if (prepared := self._wait_until_prepared(transport)) is not None:
+                group.attach(transport, prepared.pulls_together)
+                self._exchange.pull_together = prepared.pulls_together
                 self.is_at_work = True
                 self._loop.run()
         finally:
@@ -117,26 +119,26 @@ class GroupThread:
             if not self._gateway.head_is_lost:  # else there is nobody who could end it, and asking may take for ever
                 transport.close()
 
-    def _wait_until_prepared(self, transport: ActorTransport) -> bool:
-        """Wait for a node, and for the host to be ready there; false if the command to stop comes first."""
+    def _wait_until_prepared(self, transport: ActorTransport) -> Prepared | None:
+        """Wait for a node, and for the host to be ready there; ``None`` if the command to stop comes first."""
         while self._control.poll_commands():
             try:
                 answer = transport.prepared(_LOOK_SECONDS)
             except Unavailable:
                 raise GroupLost("could not be reached") from None
             match answer:
-                case Prepared(refusal):
-                    if refusal is not None:
+                case Prepared():
+                    if answer.refusal is not None:
                         raise WorkerError(
-                            f"worker group {self._number} {refusal}. Try parallelism.resource=NAME, with nodes that were "
-                            "started with that resource"
+                            f"worker group {self._number} {answer.refusal}. Try parallelism.resource=NAME, with nodes that "
+                            "were started with that resource"
                         )
-                    return True
+                    return answer
                 case Crash():
                     raise GroupLost("raised an error", answer.text)
                 case EnvInterfaceError():
                     raise answer
-        return False
+        return None
 
     def _lose(self, lost: GroupLost) -> None:
         self._group.release()

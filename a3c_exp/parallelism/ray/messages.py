@@ -26,6 +26,7 @@ class GroupSpec:
     episodes_begun: NDArray[np.int64]  # [K]
     node: NodeDescription | None  # the gateway's, with which the host's must agree; None: it may be any
     silence_timeout: float  # seconds of hearing nothing from the gateway after which the host ends
+    pull_together: bool | None = False  # as in ``Sharing``
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Prepared:
     """A host is ready for orders; or its node cannot host this training, which ``refusal`` says, to go behind a name."""
 
     refusal: str | None = None
+    pulls_together: bool = False  # whether all its workers act with equal weights, of which one row is enough then
 
 
 @dataclass(frozen=True)
 class Window:
     """An order: act for up to ``allowed [K]`` steps from these ``weights [K, P]``, and differentiate."""
 
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32]  # or [1, P]: the same for all
     allowed: NDArray[np.int64]
     tickets: int | None  # how many episodes may begin in it; None: any number
     fraction: float | None  # how much of the budget is used up, if anything is scheduled by that

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -98,6 +99,7 @@ class RemoteGroup:
         k, learner = len(workers), setup.learner
         self.worker_ids = [WorkerId(setup.seed, worker) for worker in workers]
         self.weights, self._gradients = weights, gradients
+        self._weights_by_worker, self._equal_weights = weights, torch.zeros(1, weights.shape[1])
         self.in_episode = np.zeros(k, np.bool_)
         self.loss_inputs = RemoteInputs(not setup.schedules.windows_are_constant)
         self._begun = counters.workers.numpy()[:, workers[0] : workers[-1] + 1]  # [2, K] windows and episodes
@@ -120,8 +122,9 @@ class RemoteGroup:
         begun: NDArray[np.int64] = self._begun[1].copy()
         return begun
 
-    def attach(self, transport: GroupTransport) -> None:
-        """Go on with another host, whose workers are within no episode."""
+    def attach(self, transport: GroupTransport, pulls_together: bool = False) -> None:
+        """Go on with another host, whose workers are within no episode; ``weights`` is one row if they pull together."""
+        self.weights = self._equal_weights if pulls_together else self._weights_by_worker
         self._transport, self._number = transport, 0
         self.in_episode[:] = False
 

@@ -49,7 +49,6 @@ class RayParameterServer(ParameterServer):
     cpus: PositiveInt = 1
     resource: str | None = None
     wait_for_nodes: Annotated[float, Gt(0)] = 300.0
-    pull_together: bool | None = False  # a group's host has one row of weights for each of its workers
 
     name = "ray"
     compiles_while_training = False  # on machines that are not this one
@@ -108,6 +107,7 @@ class RayParameterServer(ParameterServer):
             self.worker_timeout + self.lock_timeout,
             self.wait_for_nodes,
             STORE_BYTES + _COPIES_IN_STORE * slots.gradients.nbytes,
+            self.pull_together,
         )
         shared = self._workers_by_process, slots, self._counters
         return gateway.main, (setup, options, index, *shared, *links)

@@ -29,7 +29,7 @@ def test_in_every_order_of_losses_each_window_counts_once_and_the_budget_is_exac
 ) -> None:
     monkeypatch.setattr(remote_group, "_PAUSE_SECONDS", 0.0)
     for fates in list(product(FATES, repeat=3))[list(BUDGETS).index(kind) :: len(BUDGETS)]:
-        network = LossyNetwork(fates, BUDGETS[kind], tmp_path)
+        network = LossyNetwork(fates, BUDGETS[kind], tmp_path, pull_together=kind == "updates")
         network.run()
         applied, counts = network.optimizer.values, network.double_buffer.read_counters()
         assert len(set(applied)) == len(applied) == counts[StateField.updates], (fates, "a window was applied twice")
