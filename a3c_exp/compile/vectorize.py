@@ -189,11 +189,14 @@ def outputs_match(
 
 
 def _allclose(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal."""
+    """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal.
+
+    Gradients of trained convolutions round to 3e-4 of the largest number at inputs of noise; wrong code is wrong by far more.
+    """
     if not ours.dtype.is_floating_point:
         return bool((ours != theirs).float().mean() <= 0.01)
     scale = theirs.nan_to_num().abs().max().item() if theirs.numel() else 0.0
-    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-4, atol=1e-4 * max(scale, 1e-6))
+    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-3, atol=1e-3 * max(scale, 1e-6))
 
 
 def _whole_addmm(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:

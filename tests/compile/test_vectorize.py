@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from a3c_exp.algorithm.window_gradient import functional_forward
-from a3c_exp.compile.vectorize import PerWorkerFunction, vectorize
+from a3c_exp.compile.vectorize import PerWorkerFunction, outputs_match, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
@@ -113,6 +113,19 @@ def test_stacked_is_worker_by_worker_and_traced_is_untraced_to_the_bit(name: str
         for ours, plain in zip(got, one_by_one(function, weights, given, differentiate), strict=True):
             assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-6)
         weights.copy_(own_weights(layout, model, seed=20 + step))  # a pull: in place
+
+
+@pytest.mark.parametrize(("error", "accepted"), [(3e-4, True), (1e-2, False)])
+def test_compiled_code_may_round_but_not_be_wrong(error: float, accepted: bool) -> None:
+    def reference(x: Tensor) -> tuple[Tensor, ...]:
+        return (4.0 * x - 1.0,)
+
+    def candidate(x: Tensor) -> tuple[Tensor, ...]:
+        (result,) = reference(x)
+        return (result + error * result.abs().max(),)
+
+    assert outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], exact=False) is accepted
+    assert not outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], exact=True)
 
 
 @pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
