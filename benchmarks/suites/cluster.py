@@ -8,13 +8,13 @@ from benchmarks.harness.process_tree import run_command
 from benchmarks.harness.training_runs import CAR_RACING, PENDULUM, STARTUP_TIMEOUT, TrainingRuns
 from benchmarks.several_machines.costs import calls_per_second
 
-TITLE = "cluster: Ray on this machine alone, over what needs no cluster"
+TITLE = "cluster: Ray on this machine alone, or on the cluster that RAY_ADDRESS names, over what needs no cluster"
 UNIT = "times"
 BASELINE = None
 JOBS, JOB_SECONDS = 8, 60.0
 GROUPS, WORKERS = 2, 12
 QUIET = ("compile=false", "evaluation.every_env_steps=null", "checkpoint.every_env_steps=null")
-ON_RAY = ("parallelism=ray", "parallelism.address=local", f"parallelism.processes={GROUPS}")
+ON_RAY = ("parallelism=ray", f"parallelism.processes={GROUPS}")  # on the cluster of RAY_ADDRESS, if there is one
 HERE = ("parallelism=parameter_server", f"parallelism.processes={GROUPS}")
 PENDULUM_WEIGHTS, PENDULUM_WINDOW = 1_703, 10
 
