@@ -77,9 +77,8 @@ class Side:
         self.begun = np.zeros(WORKERS, np.int64)
         members = [WorkerId(3, worker) for worker in range(WORKERS)]
         walker = Walker() if compiled else None
-        self.workers = WorkerGroup(
-            task, members, np.zeros(WORKERS, np.int64), self.begun, self._take, case.share, True, walker, lambda: self.tickets
-        )
+        own = members, np.zeros(WORKERS, np.int64), self.begun, self._take, case.share
+        self.workers = WorkerGroup(task, *own, keep_actions=True, compiler=walker, tickets=lambda: self.tickets)
         assert (self.workers._fused_rollout is not None) == (compiled and backend == "tensor")
 
     def _take(self, k: int) -> bool:
