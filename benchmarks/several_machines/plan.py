@@ -181,7 +181,7 @@ def as_markdown(tasks: Sequence[Task], costs: Costs, compared: Sequence[tuple[st
             f"| {label} | {1e6 * cost.fixed:.0f} µs | {1e6 * cost.per_worker:.1f} µs | {1e9 * cost.per_number:.2f} µs |"
         )
     lines += ["", "Beyond that, a training with one group of six workers takes:", ""]
-    lines += ["| task | a worker's window | gateway | server | nobody |", "|---|---:|---:|---:|---:|"]
+    lines += ["| task | a worker's window | gateway | server | waiting |", "|---|---:|---:|---:|---:|"]
     for task in tasks:
         window, *more = (f"{1e3 * part:.3g} ms" for part in (task.window, task.gateway, task.server, task.waiting))
         lines.append(f"| `{task.name}` ({task.steps} steps) | {window} | {' | '.join(more)} |")

@@ -188,7 +188,7 @@ class Compilation:
             yield from self._announce()
 
     def stop(self) -> Iterator[MessageEvent]:
-        """End a compilation that nobody waits for any more."""
+        """End a compilation that is no longer needed."""
         if self._compiling is not None:
             self._compiling.close()
             self._compiling = None

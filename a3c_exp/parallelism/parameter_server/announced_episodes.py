@@ -21,7 +21,7 @@ class Announcement:
 
 
 class AnnouncedEpisodes:
-    """What the main process was told of, in order of arrival, and has not handed on yet."""
+    """What was announced to the main process, in order of arrival, and was not handed on yet."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, EpisodeEvent]] = []  # the process's row of the counters, request, event
