@@ -9,6 +9,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from a3c_exp.system.cli import record_command_line
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _DATA = tempfile.TemporaryDirectory(prefix="a3c_exp_data_")
@@ -41,6 +43,13 @@ def fork_server() -> None:
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()
+
+
+@pytest.fixture(autouse=True)
+def own_command_line() -> Generator[None]:
+    """A command that a test calls as a function records what was typed; the test after it has typed nothing."""
+    yield
+    record_command_line([])
 
 
 @pytest.hookimpl(wrapper=True)
