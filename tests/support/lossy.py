@@ -27,7 +27,7 @@ from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.gateway import Gateway, GatewayOptions
 from a3c_exp.parallelism.ray.group_host import GroupHost
 from a3c_exp.parallelism.ray.group_thread import GroupThread
-from a3c_exp.parallelism.ray.messages import Answer, FromGroup, GroupDeath, GroupSpec, Order, Prepared
+from a3c_exp.parallelism.ray.messages import Answer, FromGroup, GradientDtype, GroupDeath, GroupSpec, Order, Prepared
 from a3c_exp.parallelism.ray.remote_group import GroupLost, RemoteInputs, Unavailable
 from a3c_exp.parallelism.ray.strategy import RayParameterServer
 from a3c_exp.parallelism.worker_group import RoundResult
@@ -181,6 +181,7 @@ class LossyNetwork(Gateway):
         workers: Sequence[int] = (0, 1),
         kills: Collection[int] = (),
         pull_together: bool = False,
+        gradient_dtype: GradientDtype = "float32",
     ) -> None:
         self.fates, self.executed = iter(fates), list[float]()
         self.ends: dict[float, tuple[int, int]] = {}
@@ -192,7 +193,7 @@ class LossyNetwork(Gateway):
         task = replace(small_task(budget, len(workers)), optimizer=self.optimizer)
         zeros = np.zeros(len(workers), np.int64)
         self._pipes = Pipe()
-        options = GatewayOptions("nowhere", Placement(1), 60.0, 60.0, 60.0, 0, pull_together)
+        options = GatewayOptions("nowhere", Placement(1), 60.0, 60.0, 60.0, 0, pull_together, gradient_dtype)
         super().__init__(task, options, 2, SharedCounters.create(3, zeros, zeros, budget), self._pipes[0])
         self.send = self._hear
         self.double_buffer = DoubleBufferedState.create(torch.zeros(1), torch.zeros(1, 1), len(workers))

@@ -19,7 +19,7 @@ from a3c_exp.parallelism.multiprocess.worker_process import Failure, ProcessCont
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots
 from a3c_exp.parallelism.ray.actor_transport import ActorTransport, Placement
 from a3c_exp.parallelism.ray.group_thread import GroupThread
-from a3c_exp.parallelism.ray.messages import GroupSpec
+from a3c_exp.parallelism.ray.messages import GradientDtype, GroupSpec
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, ParentPipe
 from a3c_exp.system.errors import A3CError, ConfigError, WorkerError
 from a3c_exp.system.ray.cluster import HEAD_SECONDS, HeadWatch, connect
@@ -42,6 +42,7 @@ class GatewayOptions:
     wait_for_nodes: float
     store_bytes: int  # of a cluster of this machine's own
     pull_together: bool | None  # as in ``Sharing``
+    gradient_dtype: GradientDtype
 
 
 def main(

@@ -4,6 +4,7 @@ It does nothing of its own accord. So whoever is cut off from the gateway cannot
 meanwhile has nobody left to whom it could report.
 """
 
+import gc
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.parallelism.multiprocess.worker_process import Sharing
@@ -100,7 +102,10 @@ class GroupHost:
                     use_one_thread()
                     result = group.round(allowed.copy())  # what comes by Ray cannot be written
                     ended = list(result.ended)
-                    window = WindowResult(result.gradients.detach().numpy(), result.window_stats, result.steps)
+                    gradients = result.gradients.detach()
+                    if self._spec.gradient_dtype == "bfloat16":
+                        gradients = gradients.bfloat16().view(torch.uint16)
+                    window = WindowResult(gradients.numpy(), result.window_stats, result.steps)
         except EnvInterfaceError as error:
             return error
         except Exception:
@@ -125,6 +130,11 @@ class GroupActor(GroupHost):
     def __init__(self, spec: GroupSpec) -> None:
         super().__init__(spec)
         threading.Thread(target=self._end_if_abandoned, name="abandoned", daemon=True).start()
+
+    def prepare(self) -> Prepared | Crash | EnvInterfaceError:
+        prepared = super().prepare()
+        gc.freeze()  # Ray has garbage collected again and again, which would look through all that was imported
+        return prepared
 
     def close(self) -> None:
         """End the environments, and this process."""

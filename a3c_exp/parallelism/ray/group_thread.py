@@ -106,6 +106,7 @@ class GroupThread:
             self._gateway.node,
             options.worker_timeout + _SILENCE_SECONDS,
             options.pull_together,
+            options.gradient_dtype,
         )
         transport = self._transport = self._gateway.make_host(spec)
         try:

@@ -140,7 +140,10 @@ class RemoteGroup:
         reply = self._ask(Window(self.weights.numpy(), allowed, tickets, self.loss_inputs.fraction))
         window = reply.window
         assert window is not None, "a window was ordered"
-        self._gradients.numpy()[:] = window.gradients
+        if window.gradients.dtype == np.float32:
+            self._gradients.numpy()[:] = window.gradients
+        else:  # a bfloat16 is the upper half of a float32
+            np.left_shift(window.gradients, 16, out=self._gradients.numpy().view(np.uint32), dtype=np.uint32)
         return RoundResult(self._gradients, window.window_stats, window.steps, reply.ended)
 
     def truncate(self, workers: Iterable[int]) -> list[EndedEpisode]:

@@ -13,7 +13,7 @@ from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, Paramet
 from a3c_exp.parallelism.ray import gateway
 from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
-from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
+from a3c_exp.parallelism.ray.messages import FromGroup, GradientDtype, GroupDeath
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.ray.cluster import STORE_BYTES, chosen_address
@@ -38,6 +38,7 @@ class RayParameterServer(ParameterServer):
         max_restarts: losses of groups, and deaths of the server or the gateway, that a run survives.
         worker_timeout: seconds without an answer after which a group counts as lost, and another host takes over its workers.
         wait_for_nodes: seconds without any group at work after which the run ends with a checkpoint.
+        gradient_dtype: how gradients travel: ``float32``, or rounded to ``bfloat16``, half as many bytes.
         others: as ``ParameterServer`` takes them.
 
     Raises:
@@ -49,6 +50,7 @@ class RayParameterServer(ParameterServer):
     cpus: PositiveInt = 1
     resource: str | None = None
     wait_for_nodes: Annotated[float, Gt(0)] = 300.0
+    gradient_dtype: GradientDtype = "float32"
 
     name = "ray"
     compiles_while_training = False  # on machines that are not this one
@@ -108,6 +110,7 @@ class RayParameterServer(ParameterServer):
             self.wait_for_nodes,
             STORE_BYTES + _COPIES_IN_STORE * slots.gradients.nbytes,
             self.pull_together,
+            self.gradient_dtype,
         )
         shared = self._workers_by_process, slots, self._counters
         return gateway.main, (setup, options, index, *shared, *links)

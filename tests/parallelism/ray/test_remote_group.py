@@ -15,7 +15,7 @@ from a3c_exp.parallelism.parameter_server.double_buffer import StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.ray import remote_group
 from a3c_exp.parallelism.ray.group_host import GroupHost
-from a3c_exp.parallelism.ray.messages import GroupSpec, Order, Prepared, Reply, Window
+from a3c_exp.parallelism.ray.messages import GradientDtype, GroupSpec, Order, Prepared, Reply, Window
 from a3c_exp.system.ray.node import NodeDescription
 from tests.support.driving import small_task
 from tests.support.lossy import EPISODE, FATES, Fate, LossyNetwork
@@ -29,7 +29,8 @@ def test_in_every_order_of_losses_each_window_counts_once_and_the_budget_is_exac
 ) -> None:
     monkeypatch.setattr(remote_group, "_PAUSE_SECONDS", 0.0)
     for fates in list(product(FATES, repeat=3))[list(BUDGETS).index(kind) :: len(BUDGETS)]:
-        network = LossyNetwork(fates, BUDGETS[kind], tmp_path, pull_together=kind == "updates")
+        dtype: GradientDtype = "bfloat16" if kind == "episodes" else "float32"  # which has each number that a window is here
+        network = LossyNetwork(fates, BUDGETS[kind], tmp_path, pull_together=kind == "updates", gradient_dtype=dtype)
         network.run()
         applied, counts = network.optimizer.values, network.double_buffer.read_counters()
         assert len(set(applied)) == len(applied) == counts[StateField.updates], (fates, "a window was applied twice")
@@ -104,6 +105,22 @@ def test_a_host_refuses_orders_for_another_one_and_out_of_turn() -> None:
         with pytest.raises(ValueError, match=said):
             host.execute(order)
     assert host._rounds.tolist() == [1] and none.tolist() == [0]
+
+
+def test_gradients_that_travel_as_bfloat16_are_rounded_and_nothing_else() -> None:
+    task, none = small_task(Budget(), workers=2), np.zeros(2, np.int64)
+    replies = []
+    for dtype in ("float32", "bfloat16"):
+        host = GroupHost(GroupSpec(task, 0, 1, [0, 1], none, none, None, 60.0, gradient_dtype=dtype))
+        host.prepare()
+        replies.append(
+            host.execute(Order(1, 1, Window(np.ones(host._group.weights.shape, np.float32), np.array([5, 5]), None, None)))
+        )
+    exact, rounded = (reply.window.gradients for reply in replies)
+    assert 2 * rounded.nbytes == exact.nbytes and exact.any()
+    arrived = np.left_shift(rounded, 16, dtype=np.uint32).view(np.float32)
+    assert np.allclose(arrived, exact, rtol=2**-8, atol=0) and not np.array_equal(arrived, exact)
+    assert np.array_equal(replies[0].window.window_stats, replies[1].window.window_stats)
 
 
 def test_a_node_with_other_versions_is_refused_in_words() -> None:
