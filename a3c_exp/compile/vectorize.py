@@ -183,12 +183,12 @@ def outputs_match(
             pairs = list(zip([*candidate(*ours), *ours], [*reference(*theirs), *theirs], strict=True))
             if exact:
                 return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-            return all(_allclose(a, b) for a, b in pairs)
+            return all(equal_to_rounding(a, b) for a, b in pairs)
     finally:
         weights.copy_(original)
 
 
-def _allclose(ours: Tensor, theirs: Tensor) -> bool:
+def equal_to_rounding(ours: Tensor, theirs: Tensor) -> bool:
     """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal.
 
     Gradients of trained convolutions round to 3e-4 of the largest number at inputs of noise; wrong code is wrong by far more.

@@ -11,7 +11,7 @@ from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, functional_forward, replay, window_loss, window_outcome
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.shared_layers import KeptOutputs, SharedLayers
-from a3c_exp.compile.vectorize import VectorizedFunction, replayed, vectorize
+from a3c_exp.compile.vectorize import VectorizedFunction, equal_to_rounding, replayed, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
@@ -66,7 +66,7 @@ class SharedRowGradient:
         self._clip = partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm)
         try:
             pairs = zip(self._together(weights, *inputs), self._one_by_one(inputs, None)(*inputs), strict=True)
-            self.is_shared = all(torch.allclose(own, alone, 1e-3, 1e-4 * float(alone.abs().max())) for own, alone in pairs)
+            self.is_shared = all(equal_to_rounding(own, alone) for own, alone in pairs)
         except (NotImplementedError, RuntimeError):  # a custom layer may not be made for many windows at all
             self.is_shared = False
 

@@ -20,6 +20,7 @@ from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism import group_gradient
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.group_gradient import SharedRowGradient
 from a3c_exp.parallelism.hogwild.shared_parameters import _PART, SharedWeights
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
@@ -95,6 +96,22 @@ def test_one_update_of_all_windows_is_the_same_with_what_acting_left(model: str,
         torch.testing.assert_close(other.gradients, one.gradients, rtol=1e-3, atol=2e-5)
         np.testing.assert_allclose(other.window_stats, one.window_stats, rtol=1e-3, atol=1e-4)
     assert replayed
+
+
+@pytest.mark.parametrize(("error", "is_shared"), [(3e-4, True), (1e-2, False)])
+def test_windows_are_computed_together_where_that_rounds_and_not_where_it_is_wrong(
+    error: float, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = SharedRowGradient._together
+
+    def off(self: SharedRowGradient, *inputs: Tensor) -> tuple[Tensor, ...]:
+        gradients, *rest = together(self, *inputs)
+        return gradients + error * gradients.abs().max(), *rest
+
+    monkeypatch.setattr(SharedRowGradient, "_together", off)
+    workers = group(setup_of(*MODELS["conv_gru"]), True)
+    workers.round(np.array([4, 4, 4]))
+    assert workers._shared_gradient is not None and workers._shared_gradient.is_shared is is_shared
 
 
 class Tied(ConvNet):

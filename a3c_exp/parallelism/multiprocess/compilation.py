@@ -213,7 +213,8 @@ class Compilation:
             where = f"step {steps.min():,}" if len(steps) == 1 else f"steps {steps.min():,} to {steps.max():,}"
             yield MessageEvent(f"compiled in {self.seconds:.0f} s while it trained; workers run compiled from {where} on")
         if failed := int((self._switches < 0).sum()):
-            yield MessageEvent(f"{failed} worker processes could not use the compiled code, and go on uncompiled and slower")
+            some = f"{failed} of {len(self._switches)} worker processes"
+            yield MessageEvent(f"{some} could not use the compiled code, and go on uncompiled and slower")
 
     def summary(self) -> dict[str, Any]:
         """Where code came during training: the step by which all had gone over to it, and the seconds it took."""
