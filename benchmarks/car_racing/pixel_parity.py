@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.envs.box2d.car_racing import CarRacing
 
 from a3c_exp.envs.car_racing.game import CarRacingGame
+from a3c_exp.envs.car_racing.renderer import CarRacingRenderer
 from benchmarks.car_racing.drive import controls
 
 _STYLES = ("to the finish", "too fast", "at random")
@@ -48,7 +49,13 @@ class _GymnasiumCarRacing(CarRacing):
 
 
 def compare_episode(
-    seed: int, style: str, frames: int = 1000, compare_every: int = 1, render_every: int = 10, domain_randomize: bool = False
+    seed: int,
+    style: str,
+    frames: int = 1000,
+    compare_every: int = 1,
+    render_every: int = 10,
+    domain_randomize: bool = False,
+    compiled: bool = True,
 ) -> EpisodeComparison:
     """Play the episode of ``seed`` in both environments.
 
@@ -58,8 +65,10 @@ def compare_episode(
         compare_every: interval of frames at which observations are compared.
         render_every: interval of frames at which images of ``render`` are compared.
         domain_randomize: other colors.
+        compiled: draw observations with compiled code of our own where possible.
     """
-    ours = CarRacingGame(render_mode="rgb_array", domain_randomize=domain_randomize)
+    renderer = CarRacingRenderer(compiled)
+    ours = CarRacingGame(renderer, render_mode="rgb_array", domain_randomize=domain_randomize)
     theirs = _GymnasiumCarRacing(render_mode="rgb_array", domain_randomize=domain_randomize)
     generator = np.random.default_rng(seed)
     differing = int(not np.array_equal(ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]))

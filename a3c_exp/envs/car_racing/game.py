@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium.envs.box2d.car_racing import FPS, PLAYFIELD, CarRacing
 from numpy.typing import NDArray
 
-from a3c_exp.envs.car_racing.renderer import CarRacingRenderer, Scenery, rgb
+from a3c_exp.envs.car_racing.renderer import CarRacingRenderer, rgb
+from a3c_exp.envs.car_racing.scenery import TrackScenery
 from a3c_exp.envs.car_racing.vehicle import set_controls, step_car
 
 
@@ -31,9 +32,9 @@ class CarRacingGame(CarRacing):
         self.always_draw = always_draw
 
     @cached_property
-    def scenery(self) -> Scenery:
+    def scenery(self) -> TrackScenery:
         """Of the current episode."""
-        return Scenery(self)
+        return TrackScenery(self)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self.__dict__.pop("scenery", None)

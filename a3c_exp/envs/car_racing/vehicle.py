@@ -5,12 +5,14 @@ once. The arithmetic and its order are those of ``gymnasium.envs.box2d.car_dynam
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.envs.box2d import car_dynamics
 from gymnasium.envs.box2d.car_dynamics import ENGINE_POWER, FRICTION_LIMIT, SIZE, WHEEL_MOMENT_OF_INERTIA
 from numpy.typing import NDArray
+
+from a3c_exp.envs.car_racing.camera import Camera
 
 _BRAKE_FORCE = 15  # radians per second
 _STIFFNESS = 205000 * SIZE * SIZE
@@ -90,6 +92,18 @@ def _sign(x: float) -> float:
     return 1.0 if x > 0 else -1.0 if x < 0 else 0.0
 
 
+class ScreenPolygons(NamedTuple):
+    """Polygons of one color each, in drawing order.
+
+    Attributes:
+        parts: ``[P, 3]`` int32: a polygon's first corner, number of corners, and color as 0xBBGGRR.
+        corners: ``[C, 2]``, on the screen.
+    """
+
+    parts: NDArray[np.int32]
+    corners: NDArray[np.float64]
+
+
 class CarOutline:
     """The polygons that make up a new ``car``, wheels first, as ``Car.draw`` has them.
 
@@ -104,25 +118,27 @@ class CarOutline:
         stripes = [[(0.0, 0.0)] * 4] * 4
         corners: list[tuple[float, float]] = []
         bodies: list[int] = []
-        self._parts: list[tuple[slice, list[int]]] = []
+        parts: list[tuple[int, int, int]] = []
         hull_color = [int(c * 255) for c in car.hull.color]
-        for body, part, color in [
+        for body, part, (red, green, blue) in [
             *((k, tire, [int(c * 255) for c in car_dynamics.WHEEL_COLOR]) for k, tire in enumerate(tires)),
             *((4, shape, hull_color) for shape in shapes),
             *((k, stripe, list(car_dynamics.WHEEL_WHITE)) for k, stripe in enumerate(stripes)),
         ]:
-            self._parts.append((slice(len(corners), len(corners) + len(part)), color))
+            parts.append((len(corners), len(part), red | green << 8 | blue << 16))
             corners += part
             bodies += [body] * len(part)
+        self._parts = np.array(parts, np.int32)
         self._x, self._y = np.array(corners, np.float32).T.copy()
         self._stripe_start = len(corners) - 16
         half = np.float32(car_dynamics.WHEEL_W * SIZE)
         self._x[self._stripe_start :] = np.tile(np.array([-half, half, half, -half]), 4)
         self._body = np.array(bodies)
+        self._on_screen = np.empty((len(corners), 2))
 
-    def polygons(self, c: float, s: float, zoom: float, shift: tuple[float, float]) -> list[tuple[Any, list[int]]]:
-        """Corners on the screen and colors, in the order in which they are drawn, for a camera that is turned by the angle with
-        cosine ``c`` and sine ``s``, then zoomed and shifted."""
+    def polygons(self, camera: Camera) -> ScreenPolygons:
+        """What is seen of it. The corners are overwritten by the next call."""
+        zoom, shift_x, shift_y, c, s = camera
         placed = [(transform.q, transform.position) for transform in [body.transform for body in self._bodies]]
         transforms = [(q.c, q.s, p.x, p.y) for q, p in placed]
         stripes = [_stripe(wheel.phase) for wheel in self._bodies[:4]]
@@ -132,13 +148,11 @@ class CarOutline:
         cos, sin, px, py = np.array(transforms, np.float32).T[:, self._body]
         x: NDArray[np.float64] = (cos * self._x - sin * self._y + px).astype(np.float64)
         y: NDArray[np.float64] = (sin * self._x + cos * self._y + py).astype(np.float64)
-        on_screen = np.empty((len(x), 2))
-        on_screen[:, 0] = (c * x - s * y) * zoom + shift[0]
-        on_screen[:, 1] = (s * x + c * y) * zoom + shift[1]
-        corners = on_screen.tolist()
-        parts = [(corners[corner_range], color) for corner_range, color in self._parts]
-        wheels = [parts[place] for k, stripe in enumerate(stripes) for place in ((k, k - 4) if stripe else (k,))]
-        return wheels + parts[4:-4]
+        self._on_screen[:, 0] = (c * x - s * y) * zoom + shift_x
+        self._on_screen[:, 1] = (s * x + c * y) * zoom + shift_y
+        count = len(self._parts)
+        wheels = [part for k, stripe in enumerate(stripes) for part in ((k, count - 4 + k) if stripe else (k,))]
+        return ScreenPolygons(self._parts[[*wheels, *range(4, count - 4)]], self._on_screen)
 
 
 def _stripe(phase: float) -> tuple[float, float] | None:
