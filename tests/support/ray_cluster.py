@@ -15,7 +15,7 @@ import psutil
 from tests.support.command import environment
 from tests.support.forked_commands import ForkedCommand
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+STORE_BYTES = 80 * 2**20
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
 
 
@@ -30,10 +30,13 @@ class RayNodes:
 
 
 @contextmanager
-def ray_nodes(count: int = 2, hide: Path | None = None, other_code: Path | None = None) -> Iterator[RayNodes]:
-    """A cluster of so many nodes with a core each, which do not see what is in a folder that is to ``hide``; but for the first
-    they import from a folder with ``other_code``."""
-    command = [sys.executable, "-m", __name__, str(count), *([str(other_code)] if other_code is not None else [])]
+def ray_nodes(
+    count: int = 2, hide: Path | None = None, other_code: Path | None = None, store_bytes: int = STORE_BYTES
+) -> Iterator[RayNodes]:
+    """A cluster of so many nodes with a core and ``store_bytes`` for objects each, which do not see what is in a folder that is
+    to ``hide``; but for the first they import from a folder with ``other_code``."""
+    imports = [str(other_code)] if other_code is not None else []
+    command = [sys.executable, "-m", __name__, str(count), str(store_bytes), *imports]
     if hide is not None:
         mount = f"mount -t tmpfs none '{hide}' && exec \"$@\""
         command = ["unshare", "--mount", "sh", "-c", mount, "sh", *command]
@@ -83,20 +86,21 @@ def orphans(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def _main(count: int, path: str | None = None) -> None:
+def _main(count: int, store_bytes: int, path: str | None = None) -> None:
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    size = {"num_cpus": 1, "object_store_memory": store_bytes}
+    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
     imports = {"env_vars": {"PYTHONPATH": path}} if path is not None else {}
-    nodes = [cluster.head_node, *(cluster.add_node(**NODE, **imports) for _ in range(count - 1))]
+    nodes = [cluster.head_node, *(cluster.add_node(**size, **imports) for _ in range(count - 1))]
     cluster.wait_for_nodes()
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     head = cluster.head_node.all_processes["gcs_server"][0].process.pid
     print(cluster.address, head, *raylets, flush=True)
     for _ in sys.stdin:
-        print(cluster.add_node(**NODE).all_processes["raylet"][0].process.pid, flush=True)
+        print(cluster.add_node(**size).all_processes["raylet"][0].process.pid, flush=True)
     cluster.shutdown()
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), *sys.argv[2:])
+    _main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

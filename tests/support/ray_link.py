@@ -14,7 +14,7 @@ import psutil
 
 from a3c_exp.system.ray.cluster import knock
 from tests.support.command import environment
-from tests.support.ray_cluster import SETTINGS
+from tests.support.ray_cluster import SETTINGS, STORE_BYTES
 
 _HERE, _THERE, _PORT = "10.77.41.1", "10.77.41.2", 6411
 _NAMES = ("a3c_ray", "a3c_here", "a3c_there")  # the namespace, and the ends of the link
@@ -49,8 +49,9 @@ class LinkedNodes:
 
 
 @contextmanager
-def linked_nodes(folder: Path) -> Iterator[LinkedNodes]:
-    """The cluster; what it writes goes into the ``folder``, whose name must be short."""
+def linked_nodes(folder: Path, store_bytes: int = STORE_BYTES) -> Iterator[LinkedNodes]:
+    """The cluster, with ``store_bytes`` for objects on each node; what it writes goes into the ``folder``, whose name must be
+    short."""
     space, here, there = _NAMES
     _ip("netns", "add", space)
     started: list[subprocess.Popen[bytes]] = []
@@ -64,13 +65,13 @@ def linked_nodes(folder: Path) -> Iterator[LinkedNodes]:
         for name in ("lo", there):
             _ip("-n", space, "link", "set", name, "up")
         head = ["--head", f"--node-ip-address={_HERE}", f"--port={_PORT}", "--include-dashboard=false"]
-        started.append(_start([], folder / "h", *head))
+        started.append(_start([], folder / "h", store_bytes, *head))
         deadline = time.monotonic() + 60.0
         while not _answers(nodes.address):
             assert time.monotonic() < deadline and started[0].poll() is None, "the head did not start"
             time.sleep(0.1)
         node = [f"--address={nodes.address}", f"--node-ip-address={_THERE}"]
-        started.append(_start(["ip", "netns", "exec", space], folder / "t", *node))
+        started.append(_start(["ip", "netns", "exec", space], folder / "t", store_bytes, *node))
         yield nodes
     finally:
         for process in [*started[:1], *nodes.processes_there()]:
@@ -83,8 +84,8 @@ def linked_nodes(folder: Path) -> Iterator[LinkedNodes]:
         _ip("netns", "del", space)  # and the link with it
 
 
-def _start(prefix: list[str], folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    common = ["--num-cpus=1", f"--object-store-memory={80 * 2**20}", f"--temp-dir={folder}", "--block"]
+def _start(prefix: list[str], folder: Path, store_bytes: int, *arguments: str) -> "subprocess.Popen[bytes]":
+    common = ["--num-cpus=1", f"--object-store-memory={store_bytes}", f"--temp-dir={folder}", "--block"]
     command = [*prefix, sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, *common]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, env={**environment(), **SETTINGS}, stdin=quiet, stdout=quiet, stderr=quiet)
