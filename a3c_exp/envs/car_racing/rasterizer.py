@@ -33,7 +33,7 @@ from a3c_exp.system.signals import scratch_folders
 _SOURCE = Path(__file__).with_suffix(".c")
 # Without fused multiply-add, which rounds once where pygame and numpy round twice.
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
-_TIMEOUT = 60.0  # seconds, for a compilation or for another process that compiles
+_TIMEOUT = 300.0  # seconds, for a compilation or for another process that compiles; a busy machine can be slow
 _SIZE = 96
 _logger = logging.getLogger(__name__)
 
