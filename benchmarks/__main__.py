@@ -3,6 +3,7 @@
 python -m benchmarks                         all benchmarks of the list below
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          also write the tables into benchmarks/README.md
+python -m benchmarks parts --write-docs      those by processor time into docs/speed.md
 python -m benchmarks scaling --help          how cost grows: a command of its own, not part of all
 """
 
@@ -22,12 +23,15 @@ from benchmarks.scaling import cli as scaling
 from benchmarks.suites import (
     car_racing,
     cartpole,
+    cartpole_core,
     cluster,
     conv_gru,
     driving,
     memory,
     normalization,
     overnight,
+    parts,
+    pendulum_core,
     pictures,
     reading,
     rounds,
@@ -43,11 +47,14 @@ BENCHMARKS = {
     "throughput": throughput,
     "stepping": stepping,
     "rounds": rounds,
+    "parts": parts,
+    "pendulum_core": pendulum_core,
     "overnight": overnight,
     "memory": memory,
     "normalization": normalization,
     "startup": startup,
     "cartpole": cartpole,
+    "cartpole_core": cartpole_core,
     "solve": solve,
     "car_racing": car_racing,
     "driving": driving,
@@ -56,6 +63,9 @@ BENCHMARKS = {
     "reading": reading,
     "cluster": cluster,
 }
+PER_CORE = "pendulum_core", "cartpole_core", "pictures", "parts"
+"""Those by processor time, whose tables are in docs/speed.md."""
+SPEED_PAGE = ROOT / "docs" / "speed.md"
 OUTPUT_FOLDER = ROOT / "outputs" / "benchmarks"
 
 
@@ -83,6 +93,8 @@ def main() -> int:
     arguments = _arguments()
     if arguments.write_readme:
         readme.check_markers()
+    if arguments.write_docs:
+        readme.check_markers(SPEED_PAGE, "per_core")
     measured_on = environment()  # once, before the load average includes the benchmark itself
     # Both signals end the block below, and the measured commands with it. A background job would ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,6 +113,8 @@ def main() -> int:
         return 130
     if arguments.write_readme:
         readme.write(arguments.out, list(BENCHMARKS))
+    if arguments.write_docs:
+        readme.write(arguments.out, PER_CORE, SPEED_PAGE, "per_core")
     return 0 if all(table.passed for table in tables) else 1
 
 
@@ -113,11 +127,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement of training (20)")
     parser.add_argument("--out", type=Path, default=OUTPUT_FOLDER, help="folder for JSON and Markdown (outputs/benchmarks)")
     parser.add_argument("--write-readme", action="store_true", help="write the tables of --out into benchmarks/README.md")
+    parser.add_argument("--write-docs", action="store_true", help=f"write those of {', '.join(PER_CORE)} into docs/speed.md")
     arguments = parser.parse_args()
     if arguments.repeats < 1 or arguments.seconds <= 0:
         parser.error("--repeats must be at least 1 and --seconds more than 0, such as --repeats 3 --seconds 20")
-    if arguments.write_readme and arguments.repeats < 3:
-        parser.error("--write-readme needs at least 3 repeats. Try --repeats 3")
+    if (arguments.write_readme or arguments.write_docs) and arguments.repeats < 3:
+        parser.error("--write-readme and --write-docs need at least 3 repeats. Try --repeats 3")
     return arguments
 
 

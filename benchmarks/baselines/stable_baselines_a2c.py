@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,13 +31,15 @@ class SolveResult:
     trained: int
 
 
-def speed(env: str, workers: int, seconds: float, seed: int, threads: int) -> float:
+def speed(
+    env: str, workers: int, seconds: float, seed: int, threads: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Environment steps per second in the steady state."""
     model = make_model(env, workers, seed, threads)
     started: list[tuple[float, int]] = []
 
     def stop(steps: int) -> bool:
-        now = time.perf_counter()
+        now = clock()
         if not started and steps >= WARM_UP[env]:
             started.append((now, steps))
         if started and now - started[0][0] >= seconds:

@@ -9,13 +9,11 @@ microsecond per call, is in "between the calls".
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from a3c_exp.config.compose import compose_jobs
 from a3c_exp.system.torch_settings import single_threaded
-from a3c_exp.training.build import build_run
 from benchmarks.harness.interleaved import Variant
-from benchmarks.harness.profile_parts import UNLIMITED_BUDGET, BreakdownVariants, HogwildProcess, PartTimer
+from benchmarks.harness.profile_parts import BreakdownVariants, PartTimer
+from benchmarks.harness.training_process import SynchronousProcess, WorkerProcess
 from benchmarks.harness.training_runs import CARTPOLE, TrainingRuns
 from benchmarks.suites.cartpole import CARTPOLE_NETWORK
 from benchmarks.suites.roofline import Network, arithmetic_limit
@@ -31,49 +29,19 @@ PARTS = {
     "between": "between the calls: counters, noise, budget, coefficients",
 }
 _WARM_UP = 2.0  # seconds
-_ROUNDS_PER_CLOCK_CHECK = 50  # rounds between two readings of the clock
-_UNLIMITED_STEPS = 2**62
 
 
-class HogwildTraining:
-    """One of two processes of Pendulum's twelve workers."""
-
-    def __init__(self, workers: int, processes: int) -> None:
-        self._training = HogwildProcess(["env=pendulum", f"workers={workers}", *FUSED_ROUNDS], processes)
-        self.steps = self._training.steps
-
-    def train(self, seconds: float) -> None:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            self._training.run_rounds(_ROUNDS_PER_CLOCK_CHECK)
-
-    def install_timers(self, timer: PartTimer) -> None:
-        exchange: Any = self._training.loop.exchange
-        _install_timers(self._training.loop.group, exchange._sequential_updates, timer)
+def hogwild_training(workers: int, processes: int) -> WorkerProcess:
+    """One of the processes of Pendulum's workers."""
+    return WorkerProcess(["env=pendulum", f"workers={workers}", *FUSED_ROUNDS], processes)
 
 
-class SynchronousTraining:
+def synchronous_training() -> SynchronousProcess:
     """CartPole's six workers, as ``cartpole`` measures them."""
-
-    def __init__(self) -> None:
-        (job,) = compose_jobs([*CARTPOLE, *FUSED_ROUNDS, *UNLIMITED_BUDGET], False)
-        assembly = build_run(job.config)
-        self._parallelism: Any = assembly.parallelism
-        self._parallelism.start(assembly.setup, assembly.initial_states)
-        self.steps = assembly.setup.workers * assembly.setup.learner.n_step
-
-    def train(self, seconds: float) -> None:
-        self._parallelism.advance(seconds, [_UNLIMITED_STEPS])
-
-    def install_timers(self, timer: PartTimer) -> None:
-        _install_timers(self._parallelism.worker_group, self._parallelism.rule.sequential_updates, timer)
+    return SynchronousProcess([*CARTPOLE, *FUSED_ROUNDS])
 
 
-def _install_timers(worker_group: Any, updates: Any, timer: PartTimer) -> None:
-    rollout: Any = worker_group._fused_rollout
-    rollout._step_calls = [timer.timed(call, "acting") for call in rollout._step_calls]
-    rollout._learn_call = timer.timed(rollout._learn_call, "learning")
-    updates._run = timer.timed(updates._run, "pushing")
+MakeTraining = Callable[[], WorkerProcess | SynchronousProcess]
 
 
 class RoundBreakdown:
@@ -83,29 +51,32 @@ class RoundBreakdown:
         make: builds the training, which is compiled and warmed up at once.
     """
 
-    def __init__(self, make: Callable[[], HogwildTraining | SynchronousTraining]) -> None:
-        self._training = make()
-        self._training.train(_WARM_UP)
-        self._timer = PartTimer()
-        self._training.install_timers(self._timer)
+    def __init__(self, make: MakeTraining) -> None:
+        self.training = make()
+        self.training.train(_WARM_UP)
+        self.timer = timer = PartTimer()
+        rollout, updates = self.training.group._fused_rollout, self.training.sequential_updates
+        rollout._step_calls = [timer.timed(call, "acting") for call in rollout._step_calls]
+        rollout._learn_call = timer.timed(rollout._learn_call, "learning")
+        timer.time_method(updates, "_run", "pushing")
 
     def measure(self, seconds: float) -> dict[str, float]:
         """Microseconds per round of each part, measured for ``seconds``."""
-        self._timer.clear()
+        self.timer.clear()
         start = time.perf_counter()
-        self._training.train(seconds)
-        total, timed = time.perf_counter() - start, self._timer.seconds
+        self.training.train(seconds)
+        total, timed = time.perf_counter() - start, self.timer.seconds
         seconds_of = {**timed, "between": total - sum(timed.values())}
-        return {part: 1e6 * seconds_of[part] / self._timer.calls["learning"] for part in PARTS}
+        return {part: 1e6 * seconds_of[part] / self.timer.calls["learning"] for part in PARTS}
 
 
-def breakdown_settings() -> dict[str, tuple[Callable[[], HogwildTraining | SynchronousTraining], Network]]:
+def breakdown_settings() -> dict[str, tuple[MakeTraining, Network]]:
     """The measured trainings, each with its network."""
     six = Network(PENDULUM_NETWORK.layers, 6, PENDULUM_NETWORK.n_step, per_worker_weights=True)
     return {
-        "Pendulum, hogwild, 6 workers of 12, 60 steps": (lambda: HogwildTraining(12, 2), six),
-        "Pendulum, hogwild, 12 workers, 120 steps": (lambda: HogwildTraining(12, 1), PENDULUM_NETWORK),
-        "CartPole, synchronous, 6 workers, 30 steps": (SynchronousTraining, CARTPOLE_NETWORK),
+        "Pendulum, hogwild, 6 workers of 12, 60 steps": (partial(hogwild_training, 12, 2), six),
+        "Pendulum, hogwild, 12 workers, 120 steps": (partial(hogwild_training, 12, 1), PENDULUM_NETWORK),
+        "CartPole, synchronous, 6 workers, 30 steps": (synchronous_training, CARTPOLE_NETWORK),
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.torch_settings import single_threaded
 from benchmarks.harness.interleaved import Variant
-from benchmarks.harness.profile_parts import BreakdownVariants, HogwildProcess, PartTimer
+from benchmarks.harness.profile_parts import BreakdownVariants, PartTimer
+from benchmarks.harness.training_process import WorkerProcess
 from benchmarks.harness.training_runs import TrainingRuns
 from benchmarks.suites.speed import textbook_steps_per_second
 
@@ -43,7 +44,7 @@ class StepBreakdown:
     def __init__(self, overrides: list[str]) -> None:
         # gymnasium's environments in a form whose steps can be timed.
         reachable = {"make_envs": partial(GymnasiumEnvs, "Pendulum-v1")}
-        self.training = HogwildProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
+        self.training = WorkerProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
         self.training.run_rounds(_ROUNDS_WARM_UP)  # also compiles
         self._timer = PartTimer()
         self._install_timers()

@@ -7,7 +7,7 @@ import pytest
 from a3c_exp.parallelism import worker_group as workers
 from benchmarks.harness.profile_parts import PartTimer
 from benchmarks.suites import rounds
-from benchmarks.suites.rounds import PARTS, HogwildTraining, RoundBreakdown, SynchronousTraining, breakdown_settings
+from benchmarks.suites.rounds import PARTS, RoundBreakdown, breakdown_settings, hogwild_training, synchronous_training
 from tests.support.walker import Walker
 
 
@@ -32,17 +32,16 @@ def test_time_within_a_nested_part_counts_only_for_the_innermost() -> None:
     assert not timer.calls
 
 
-@pytest.mark.parametrize("make", [lambda: HogwildTraining(12, 2), SynchronousTraining])
+@pytest.mark.parametrize("make", [lambda: hogwild_training(12, 2), synchronous_training])
 def test_the_parts_add_up_and_none_is_missing(make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
     monkeypatch.setattr(rounds, "_WARM_UP", 0.1)
-    monkeypatch.setattr(rounds, "_ROUNDS_PER_CLOCK_CHECK", 3)
     breakdown = RoundBreakdown(make)
     start = time.perf_counter()
     parts = breakdown.measure(0.3)
     duration = time.perf_counter() - start
-    calls = breakdown._timer.calls
-    number, steps = calls["learning"], breakdown._training.steps
+    calls = breakdown.timer.calls
+    number, steps = calls["learning"], breakdown.training.steps
     assert list(parts) == list(PARTS)
     assert min(parts.values()) > 0
     assert sum(parts.values()) * 1e-6 * number <= duration
