@@ -11,6 +11,7 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,16 @@ SPEED_PAGE = ROOT / "docs" / "speed.md"
 OUTPUT_FOLDER = ROOT / "outputs" / "benchmarks"
 
 
-def measure(name: str, runs: TrainingRuns, repeats: int, measured_on: dict[str, Any]) -> Table:
-    """Run one benchmark."""
+def measure(name: str, runs: TrainingRuns, repeats: int, measured_on: dict[str, Any], only: Sequence[str] = ()) -> Table:
+    """Run one benchmark, or the variants of it with one of ``only`` in their names, beside the baseline."""
     benchmark = BENCHMARKS[name]
     _log(f"{benchmark.TITLE}, {repeats} repeats")
-    results = interleave(benchmark.variants(runs), repeats, _log)
+    variants = [
+        variant
+        for variant in benchmark.variants(runs)
+        if not only or variant.name == benchmark.BASELINE or any(text in variant.name for text in only)
+    ]
+    results = interleave(variants, repeats, _log)
     return Table(
         benchmark=name,
         title=benchmark.TITLE,
@@ -104,7 +110,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
             runs = TrainingRuns(Path(folder), arguments.seconds)
             for name in [arguments.benchmark] if arguments.benchmark else BENCHMARKS:
-                table = measure(name, runs, arguments.repeats, measured_on)
+                table = measure(name, runs, arguments.repeats, measured_on, arguments.only)
                 write(table, arguments.out)
                 print(f"\n{as_text(table)}\n", flush=True)
                 tables.append(table)
@@ -125,10 +131,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="the benchmark; without it all of them")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats (3)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement of training (20)")
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only variants with this in their names")
     parser.add_argument("--out", type=Path, default=OUTPUT_FOLDER, help="folder for JSON and Markdown (outputs/benchmarks)")
     parser.add_argument("--write-readme", action="store_true", help="write the tables of --out into benchmarks/README.md")
     parser.add_argument("--write-docs", action="store_true", help=f"write those of {', '.join(PER_CORE)} into docs/speed.md")
     arguments = parser.parse_args()
+    if arguments.only and (arguments.write_readme or arguments.write_docs):
+        parser.error("a table is written with all its variants: leave out --only, or what writes it")
     if arguments.repeats < 1 or arguments.seconds <= 0:
         parser.error("--repeats must be at least 1 and --seconds more than 0, such as --repeats 3 --seconds 20")
     if (arguments.write_readme or arguments.write_docs) and arguments.repeats < 3:

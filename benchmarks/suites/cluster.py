@@ -33,6 +33,13 @@ def variants(runs: TrainingRuns) -> list[Variant]:
             Requirement("value", "at least", 0.85),
         ),
         Variant(
+            "the same with gradients that travel as bfloat16",
+            lambda: (
+                runs.steps_per_second([*QUIET, *ON_RAY, "parallelism.gradient_dtype=bfloat16"], *car_racing)
+                / runs.steps_per_second([*QUIET, *HERE], *car_racing)
+            ),
+        ),
+        Variant(
             "speed of parallelism=ray over parameter_server, Pendulum, 12 workers in 2 groups",
             lambda: runs.steps_per_second([*QUIET, *ON_RAY], *pendulum) / runs.steps_per_second([*QUIET, *HERE], *pendulum),
         ),
