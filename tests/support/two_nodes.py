@@ -1,7 +1,7 @@
 """Two nodes of a Ray cluster on this machine, with a core each, for as long as a command runs.
 
-python -m benchmarks.several_machines.nodes two python -m benchmarks cluster       each of processes of its own
-python -m benchmarks.several_machines.nodes linked python -m benchmarks cluster    one behind a link; as root only
+python -m tests.support.two_nodes two python -m benchmarks cluster       each of processes of its own
+python -m tests.support.two_nodes linked python -m benchmarks cluster    one behind a link; as root only
 """
 
 import argparse
@@ -22,7 +22,7 @@ _SECOND_NODE = 8.0  # seconds in which a node behind a link has joined
 
 def main() -> int:
     """Returns what the command returned."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.several_machines.nodes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.support.two_nodes", description=__doc__)
     parser.add_argument("kind", choices=("two", "linked"))
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
