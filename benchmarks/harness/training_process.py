@@ -31,7 +31,7 @@ UNLIMITED_BUDGET = ("max_episodes=null", "max_updates=null", "max_env_steps=1000
 _UNLIMITED_STEPS = 2**62
 _ADVANCE_SECONDS = 0.1  # between two looks at whether a training has taken the processor time that it should
 _LOCK_TIMEOUT = 5.0
-_WARM_UP = 0.2  # seconds of processor time; a round of pictures takes as long
+_WARM_UP = 2.0  # seconds of processor time, after which CartPole's episodes come to their time limit
 
 
 class TrainingProcess(Protocol):
@@ -197,8 +197,10 @@ class CoreRate:
 
     def measure(self) -> float:
         with single_threaded():
-            self._process = process = self._process or self._make()
-            process.train(_WARM_UP)
+            if self._process is None:
+                self._process = self._make()
+                self._process.train(_WARM_UP)
+            process = self._process
             began, before = time.process_time(), process.env_steps()
             process.train(self._seconds)
             return (process.env_steps() - before) / (time.process_time() - began)
