@@ -37,6 +37,7 @@ from a3c_exp.config.own_arms import expand_own_arms
 from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
+from a3c_exp.sweep.launcher.compile_plan import compile_plan
 from a3c_exp.sweep.slurm.config import SLURM_LAUNCHER
 from a3c_exp.sweep.study.overrides import (
     TRIAL_NUMBER_VARIABLE,
@@ -115,7 +116,7 @@ def _main(argv: Sequence[str]) -> int:
     jobs, looks = with_looks(jobs, multirun)
     exit_if_stopped()
     _start_fork_server(jobs, multirun)
-    components = cli.build_components(jobs)
+    components = cli.build_components(jobs, compile_plan.recorder(range(len(jobs))) if multirun else None)
     if not multirun and (study := [text for text in overrides if text.startswith("+study=")]):
         print_notice(
             f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command"
@@ -200,7 +201,7 @@ def _resume_sweep(plan: SweepPlan, existing: ExistingRuns) -> int:
     _start_fork_server([compose_planned(plan, plan.jobs[0])], multirun=True)
     statuses = plan.statuses()
     if jobs := check_missing(plan, statuses, existing):
-        cli.build_components(list(jobs.values()))
+        cli.build_components(list(jobs.values()), compile_plan.recorder(list(jobs)))
     sys.argv[1:] = hydra_arguments(plan)
     return _run(_task_function, multirun=True) if report_state(plan, statuses, jobs, existing) else _report(multirun=True)
 

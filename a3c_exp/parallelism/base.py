@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -21,6 +21,9 @@ from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.normalization import Normalization, NormalizedModel, packed_size
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
+
+if TYPE_CHECKING:
+    from a3c_exp.parallelism.multiprocess.compiling_processes import CompileTask
 
 MakeEnvironments = Callable[..., EnvBatch]
 MakeModel = Callable[..., ActorCritic]
@@ -183,6 +186,11 @@ class Parallelism(Protocol):
 
     def check(self, setup: TrainingSetup) -> None:
         """Refuse what this parallelism cannot run: a ``ConfigError`` says so, and what to type instead."""
+
+    def compile_task(self, setup: TrainingSetup) -> "CompileTask | None":
+        """All that this training will run compiled, for another process to compile it earlier; ``None`` if it compiles nothing,
+        or does so before it starts anything else."""
+        return None
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         """Begin training from a state for each seed. Returns as soon as workers are started, with what happened.

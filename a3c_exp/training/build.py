@@ -219,10 +219,10 @@ def resolve_device(requested: Device) -> str:
 
 
 def _choice_text(compiles: bool, later: bool, reason: str) -> str:
-    """What ``compile=auto`` chose."""
+    """What ``compile=auto`` chose; whether there is code already is known when the run starts, which then says so."""
     if not compiles:
         return f"compile=auto: not compiled ({reason}); compile=true compiles it"
-    return f"compile=auto: {reason}, so it is compiled {'while it trains' if later else 'first'}"
+    return f"compile=auto: {reason}, so it runs compiled{'' if later else '; what was never compiled is compiled first'}"
 
 
 def _compiling_pays(setup: TrainingSetup, num_weights: int, fused_rounds: bool, windows_per_update: int) -> tuple[bool, str]:

@@ -4,7 +4,7 @@ Torch is imported only where something is built, so that mistakes are answered q
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +31,22 @@ def uses_processes(job: ComposedJob) -> bool:
     return parallelism.get("start_method") == "forkserver" or ("seed_block" in parallelism and (parallelism.processes or 1) > 1)
 
 
-def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
+def build_components(
+    jobs: Sequence[ComposedJob], take_note: "Callable[[int, RunComponents], None] | None" = None
+) -> "RunComponents":
     """Build every run's components once, so that a ConfigError comes before anything is started; returns those of the last
-    one."""
+    one. ``take_note`` is called with each, and its place in ``jobs``."""
     with gc_frozen():
         from a3c_exp.training.build import build_run
-    for job in jobs:
+    for place, job in enumerate(jobs):
         exit_if_stopped()
         try:
             components = build_run(job.config)
         except ConfigError as error:
             where = f"{' '.join(job.overrides)}: " if len(jobs) > 1 else ""
             raise ConfigError(f"{where}{error}") from None
+        if take_note is not None:
+            take_note(place, components)
     exit_if_stopped()
     return components
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
-from a3c_exp.parallelism.multiprocess.compilation import Compilation, CompileTask
+from a3c_exp.parallelism.multiprocess.compilation import Compilation
+from a3c_exp.parallelism.multiprocess.compiling_processes import CompileTask
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, Sharing, WorkerAssignment
@@ -132,6 +133,17 @@ class MultiprocessStrategy(Parallelism, ABC):
                 "parallelism=deterministic"
             )
 
+    def _share_workers(self, workers: int) -> list[list[int]]:
+        """The workers of each process."""
+        return [share.tolist() for share in np.array_split(np.arange(workers), self._num_processes(workers))]
+
+    def _compile_task(self, setup: TrainingSetup) -> CompileTask:
+        sizes = tuple(map(len, self._share_workers(setup.workers)))
+        return CompileTask(setup, sizes, self.sharing, self.applies_updates)
+
+    def compile_task(self, setup: TrainingSetup) -> CompileTask | None:
+        return self._compile_task(setup) if setup.compile or setup.compile_while_training else None
+
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         (state,) = states
         if state.parallelism_state:
@@ -139,10 +151,8 @@ class MultiprocessStrategy(Parallelism, ABC):
                 "this checkpoint is of another parallelism; a resumed run keeps the one it was started with. "
                 "Leave out parallelism"
             )
-        shares = np.array_split(np.arange(setup.workers), self._num_processes(setup.workers))
-        self._workers_by_process = [share.tolist() for share in shares]
-        sizes = tuple(map(len, self._workers_by_process))
-        self._compilation = Compilation(CompileTask(setup, sizes, self.sharing, self.applies_updates))
+        self._workers_by_process = self._share_workers(setup.workers)
+        self._compilation = Compilation(self._compile_task(setup))
         setup, notices = self._compilation.prepare()
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
         processes = [*[self._server_index] * self.has_server, *self._worker_processes]

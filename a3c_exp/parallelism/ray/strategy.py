@@ -92,6 +92,9 @@ class RayParameterServer(ParameterServer):
         cores = [usable_cores()] if self._cluster == "local" else cluster_cores(self._cluster, _KEY)
         return max(1, min(workers, MAX_PROCESSES, sum(count // self.cpus for count in cores)))
 
+    def compile_task(self, setup: TrainingSetup) -> None:
+        return None  # how many processes share the workers is known when there are nodes
+
     def check(self, setup: TrainingSetup) -> None:
         super().check(setup)
         check_cluster(self.address, "parallelism=ray", _KEY)

@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from a3c_exp.sweep.launcher.compile_ahead import CompileAhead
 from a3c_exp.sweep.launcher.job import JobSpec, pickle_hydra_state
 from a3c_exp.sweep.launcher.pool import JobPlace, JobPool
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
@@ -26,12 +27,14 @@ def launch_jobs(
     job_overrides: Sequence[Sequence[str]],
     first_number: int,
     place: Callable[[], JobPlace[Any]],
+    compiles_ahead: bool = False,
 ) -> Sequence[JobReturn]:
     """Run all jobs, as ``hydra.plugins.launcher.Launcher.launch`` promises.
 
     Args:
         first_number: hydra.job.num of the first job.
         place: makes where they run, once it is known that there are any.
+        compiles_ahead: whether they run here, so that code which is compiled meanwhile serves them.
 
     Raises:
         ConfigError: the jobs cannot be sent to other processes.
@@ -52,7 +55,7 @@ def launch_jobs(
     pool_place = place()
     progress = SweepProgress(directory, outcomes)
     with StopSignals() as stop:
-        pool = JobPool(pairs, progress, pool_place)
+        pool = JobPool(pairs, progress, pool_place, CompileAhead([job for _, job in pairs]) if compiles_ahead else None)
         try:
             pool.run(stop)
         finally:

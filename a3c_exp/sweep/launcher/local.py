@@ -28,9 +28,8 @@ def launch(
     """``launch_jobs`` on this machine. Without ``n_jobs`` each job counts with the cores that it keeps busy, and one that needs
     more than there are runs alone."""
     start_fork_server((*PRELOAD, importable_name(task_function)[0]))
-    return launch_jobs(
-        context, task_function, config, job_overrides, first_number, lambda: LocalCores(n_jobs, heartbeat_timeout)
-    )
+    arguments = context, task_function, config, job_overrides, first_number
+    return launch_jobs(*arguments, lambda: LocalCores(n_jobs, heartbeat_timeout), compiles_ahead=True)
 
 
 class LocalCores:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from hydra.core.utils import JobReturn, JobStatus
 
 from a3c_exp.runs.record import mark_dead_run
+from a3c_exp.sweep.launcher.compile_ahead import CompileAhead
 from a3c_exp.sweep.launcher.job import JobEnded, JobReport, JobSpec
 from a3c_exp.sweep.launcher.job_process import STOP_TIMEOUT
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress
@@ -100,11 +101,17 @@ class ReportedJobReturn(JobReturn):
 
 
 class JobPool(Generic[Handle]):
-    """The processes of a launch."""
+    """The processes of a launch; with ``compile_ahead``, what waits is compiled meanwhile."""
 
-    def __init__(self, waiting: Sequence[tuple[JobSpec, JobState]], progress: SweepProgress, place: JobPlace[Handle]) -> None:
+    def __init__(
+        self,
+        waiting: Sequence[tuple[JobSpec, JobState]],
+        progress: SweepProgress,
+        place: JobPlace[Handle],
+        compile_ahead: CompileAhead | None = None,
+    ) -> None:
         self._waiting = list(waiting)
-        self._progress, self._place = progress, place
+        self._progress, self._place, self._compile_ahead = progress, place, compile_ahead
         self._running: dict[Handle, tuple[JobSpec, JobState]] = {}
         self._end = f"did not end within {STOP_TIMEOUT:g} s when asked to, and was killed"  # of those that are left over
 
@@ -118,6 +125,9 @@ class JobPool(Generic[Handle]):
             if not stopping:
                 self._prepare_processes()
                 self._start_ready_jobs()
+                if self._compile_ahead is not None:
+                    for text in self._compile_ahead.update():
+                        self._progress.print_notice(text)
             try:
                 self._poll(stopping)
             except RunFailed:
@@ -200,9 +210,15 @@ class JobPool(Generic[Handle]):
                 self._running.pop(handle)
                 handle.close()
         self._progress.announce_stop()
+        self._end_compilation()
 
     def kill_all(self) -> None:
         """Leave no process behind, whatever happened here."""
+        self._end_compilation()
         self._place.kill(self._running)
         for handle in list(self._running):
             self._release(handle, self._end, may_go_on=False)
+
+    def _end_compilation(self) -> None:
+        if self._compile_ahead is not None:
+            self._compile_ahead.close()

@@ -109,6 +109,10 @@ class SweepProgress:
         for line in text.splitlines():
             self._view.print((job.name, "cyan"), " | ", line)
 
+    def print_notice(self, text: str) -> None:
+        """A message about the sweep itself."""
+        self._view.print(f"a3c_exp: {text}")
+
     def restart_job(self, job: JobState, reason: str) -> None:
         """A job's process is lost, for no reason of its own, and the job waits to go on in another one."""
         self._running = [other for other in self._running if other is not job]

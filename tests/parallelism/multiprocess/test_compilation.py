@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
-from a3c_exp.parallelism.multiprocess import compilation, worker_loop
+from a3c_exp.parallelism.multiprocess import compilation, compiling_processes, worker_loop
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
-from a3c_exp.parallelism.multiprocess.compilation import Compilation, CompileOutcome, CompileTask, CompilingProcesses
+from a3c_exp.parallelism.multiprocess.compilation import Compilation
+from a3c_exp.parallelism.multiprocess.compiling_processes import CompileOutcome, CompileTask, CompilingProcesses
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.multiprocess.worker_process import Sharing
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
@@ -29,6 +30,8 @@ from a3c_exp.system.signals import scratch_folders
 from tests.support.driving import Training, alive, initial, wait_until
 from tests.support.single_process import tiny_task
 from tests.support.walker import Walker
+
+COMPILING = "compiling while it trains; workers run uncompiled until then"
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +63,8 @@ class Commanded:
 
     latest: "Commanded"
 
-    def __init__(self, task: CompileTask, start_method: str) -> None:
-        self.group_sizes, self.closed = task.group_sizes, False
+    def __init__(self, tasks: Sequence[CompileTask], start_method: str) -> None:
+        self.closed = False
         self.result: CompileOutcome | None = None
         Commanded.latest = self
 
@@ -91,7 +94,7 @@ def test_workers_train_before_there_is_code_and_go_over_when_it_comes(
         counters = parallelism._counters
         at = counters.table[: len(parallelism._workers_by_process), CounterColumn.compiled_at]
         training.until(lambda: parallelism.counts().env_steps > 50, "training before there is code")
-        assert not at.any() and training.notices == []
+        assert not at.any() and training.notices == [COMPILING]
         Commanded.latest.result = CompileOutcome(True, "")
         training.until(lambda: bool(at.all()), "code to be gone over to")
         training.until(lambda: any("run compiled from step" in notice for notice in training.notices), "the message")
@@ -114,7 +117,7 @@ def goes_on_to_the_end_of_a_budget(parallelism: Hogwild, setup: TrainingSetup, s
     more = replace(setup, budget=Budget(max_env_steps=state.env_steps + 101))
     training = Training(parallelism, more, state).finish()
     assert parallelism.counts().env_steps == state.env_steps + 101
-    assert Commanded.latest.closed and training.notices == []
+    assert Commanded.latest.closed and training.notices == [COMPILING]
     assert parallelism.summary()["compiled_at_step"] is None
     assert (parallelism.snapshot()[0].rounds >= state.rounds).all()
 
@@ -126,7 +129,7 @@ def test_what_cannot_be_compiled_is_said_once_and_training_goes_on(monkeypatch: 
     with training:
         Commanded.latest.result = CompileOutcome(False, "not compiled")
         training.until(lambda: parallelism.counts().env_steps > 100)
-    assert training.notices == ["not compiled"]
+    assert training.notices == [COMPILING, "not compiled"]
     assert not parallelism._counters.code_ready
 
 
@@ -159,8 +162,8 @@ def outcome_of(compiling: CompilingProcesses) -> CompileOutcome:
 @pytest.mark.parametrize("end", ["closed", "killed"])
 def test_a_compilation_that_ends_early_takes_its_compilers_with_it(end: str, tmp_path: Path, cache: Path) -> None:
     (programs := tmp_path / "programs").mkdir()
-    compiling = CompilingProcesses(Endless(task(), (4,), Sharing(), True, programs), "forkserver")
-    count = min(usable_cores(), compilation._MAX_PROCESSES)
+    compiling = CompilingProcesses([Endless(task(), (4,), Sharing(), True, programs)], "forkserver")
+    count = min(usable_cores(), compiling_processes.MAX_PROCESSES)
     wait_until(lambda: len(list(programs.iterdir())) == count, "the compilers")
     assert len(list(cache.glob("building_*/half_done_*.so"))) == count
     assert compiling.outcome() is None
@@ -183,12 +186,14 @@ class Failing(CompileTask):
         raise ValueError("no such operator")
 
 
-def test_a_compilation_that_raises_says_why_in_a_line() -> None:
-    compiling = CompilingProcesses(Failing(task(), (4,), Sharing(), True), "forkserver")
-    outcome = outcome_of(compiling)
+def test_a_compilation_that_raises_says_why_in_a_line_and_the_next_is_tried() -> None:
+    compiling = CompilingProcesses([Failing(task(), (4,), Sharing(), True)] * 2, "forkserver", most=1)
+    outcomes = [outcome_of(compiling) for _ in range(3)]
     compiling.close()
-    assert not outcome.compiled
-    assert outcome.status_text == "not compiled, so this run goes on uncompiled and slower: ValueError: no such operator"
+    assert not any(outcome.compiled for outcome in outcomes)
+    for outcome in outcomes[:2]:
+        assert outcome.status_text == "not compiled, so this run goes on uncompiled and slower: ValueError: no such operator"
+    assert [outcome.is_last for outcome in outcomes] == [False, False, True]
 
 
 def test_a_user_without_a_home_trains_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
