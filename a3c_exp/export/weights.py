@@ -64,16 +64,16 @@ def export_weights(run: Path, out: Path, config: WeightsConfig, trusted: Sequenc
     if config.video:
         require_video_encoder()
     saved = load_weights(run, config.checkpoint)
-    stored = pretrained.to_stored_precision(saved.weights, config.half)
     setup = build_run(run_config).setup
+    stored = pretrained.to_stored_precision(saved.weights, config.half, setup.statistics_size)
     evaluation_config = EvaluatorConfig(config.episodes, True, run_config.evaluation.max_episode_steps)
     with held_out_evaluator(setup, evaluation_config, config.seed, [saved]) as evaluator:
-        evaluation = evaluator.evaluate(stored.float().to(setup.device), saved.env_step, saved.update, 0.0)
+        evaluation = evaluator.evaluate(stored.as_used().to(setup.device), saved.env_step, saved.update, 0.0)
     provenance = _provenance(run_config, record, saved, stored, evaluation, config.seed)
     shared, changed = without_private_values(run_config)
     files: dict[str, bytes] = {}
     if config.card:
-        replay, video = _replay(run, setup, stored.float(), evaluation_config, config)
+        replay, video = _replay(run, setup, stored.as_used(), evaluation_config, config)
         modules = modules_of_others(shared)
         files = {CARD: model_card(shared, provenance, modules, config.repo_id, replay).encode(), **video}
     try:
@@ -132,7 +132,7 @@ def _provenance(
     config: DictConfig,
     record: Mapping[str, Any],
     saved: SavedWeights,
-    stored: Tensor,
+    stored: pretrained.StoredWeights,
     evaluation: EvaluationRecord,
     seed: int,
 ) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def _provenance(
         "checkpoint": saved.checkpoint.name,
         "env_steps": saved.env_step,
         "updates": saved.update,
-        "precision": str(stored.dtype).removeprefix("torch."),
-        "weights": stored.numel(),
-        "largest_rounding": float((saved.weights - stored.float()).abs().max()),
+        "precision": str(stored.weights.dtype).removeprefix("torch."),
+        "weights": saved.weights.numel(),
+        "largest_rounding": float((saved.weights - stored.as_used()).abs().max()),
         "evaluation": {key: getattr(evaluation, key) for key in EVALUATION_KEYS}
         | {key: value for key, value in interquartile.items() if math.isfinite(value)}
         | {"seed": seed, "of": "the weights as stored here"},

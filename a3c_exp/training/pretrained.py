@@ -1,7 +1,7 @@
 """Exported weights: a small folder with a configuration, the weights of one run, and how they were made.
 
 config.yaml        the run's whole configuration
-weights.pt         the weights, perhaps in half precision, with a checksum
+weights.pt         the weights, perhaps in half precision (statistics of normalization never), with a checksum
 provenance.json    which run, command, commit, versions, machine and date, and how good they are
 
 and, to be shared, README.md (a model card) and perhaps replay.mp4.
@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -71,15 +72,30 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:
     path = folder / WEIGHTS_FILE
     content = read(path)
     config = read_config(folder / CONFIG_FILE, trusted)
-    saved = SavedWeights(path, content["weights"].float(), content["env_steps"], content["updates"])
+    weights = torch.cat([content["weights"].float(), content.get("statistics", torch.zeros(0))])
+    saved = SavedWeights(path, weights, content["env_steps"], content["updates"])
     return Pretrained(config, saved, provenance)
 
 
-def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
-    """The weights ``[P]`` in the precision of the file; a ConfigError if they are out of the range of half precision."""
-    stored = weights.half() if half else weights.float()
-    if half and not stored.isfinite().all():
-        largest = float(weights.abs().max())
+class StoredWeights(NamedTuple):
+    """What a file keeps of a model's weights ``[P]``."""
+
+    weights: Tensor  # in half or single precision
+    statistics: Tensor  # the last of them, if the model normalizes by running statistics; in single precision
+
+    def as_used(self) -> Tensor:
+        """``[P]`` in single precision, as ``load`` gives them."""
+        return torch.cat([self.weights.float(), self.statistics])
+
+
+def to_stored_precision(weights: Tensor, half: bool, statistics_size: int = 0) -> StoredWeights:
+    """The weights ``[P]``, of which the last ``statistics_size`` are running statistics, in the precision of the file; a
+    ConfigError if they are out of the range of half precision."""
+    count = len(weights) - statistics_size
+    learned, statistics = weights[:count].float(), weights[count:].float()
+    stored = StoredWeights(learned.half() if half else learned, statistics)
+    if half and not stored.weights.isfinite().all():
+        largest = float(learned.abs().max())
         raise ConfigError(f"half precision ends at 65504, and the largest weight is {largest:g}. Leave out --half")
     return stored
 
@@ -87,14 +103,14 @@ def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
 def save(
     folder: Path,
     config: DictConfig,
-    stored_weights: Tensor,
+    stored: StoredWeights,
     env_step: int,
     update: int,
     provenance: Mapping[str, Any],
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Make a folder with ``stored_weights [P]`` from ``to_stored_precision`` and further ``files`` by name, all of it or
-    nothing; a ConfigError if it exists."""
+    """Make a folder with weights from ``to_stored_precision`` and further ``files`` by name, all of it or nothing; a
+    ConfigError if it exists."""
     reject_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -104,7 +120,8 @@ def save(
         stored_config.device = "cpu"  # the machine that loads it may have no other
         OmegaConf.save(stored_config, unfinished / CONFIG_FILE)
         remember(unfinished / CONFIG_FILE, stored_config)
-        write(unfinished / WEIGHTS_FILE, {"weights": stored_weights, "env_steps": env_step, "updates": update})
+        statistics = {"statistics": stored.statistics} if len(stored.statistics) else {}
+        write(unfinished / WEIGHTS_FILE, {"weights": stored.weights, **statistics, "env_steps": env_step, "updates": update})
         write_json(unfinished / PROVENANCE_FILE, provenance)
         for name, content in files.items():
             (unfinished / name).write_bytes(content)

@@ -56,6 +56,15 @@ def test_in_single_precision_they_are_the_runs_own(run: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_in_half_precision_the_statistics_of_normalization_stay_as_they_are(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", "normalize.observation=true", "normalize.reward=true", "evaluation.every_env_steps=null")
+    assert export.main([str(run), "--out", str(tmp_path / "half"), "--checkpoint", "last", "--half", "--episodes", "2"]) == 0
+    before, after = read(run / "checkpoints" / "step_400.pt")["weights"], pretrained.load(tmp_path / "half").saved.weights
+    size = build_run(pretrained.load(tmp_path / "half").config).setup.statistics_size
+    assert size and torch.equal(after[-size:], before[-size:]) and before[-size:].abs().max() > 100
+    assert torch.equal(after[:-size], before[:-size].half().float())
+
+
 def test_the_provenance_names_the_run(run: Path, half: Path) -> None:
     provenance, record = json.loads((half / "provenance.json").read_text()), json.loads((run / "run.json").read_text())
     assert provenance["trained"]["command"] == without_private_arguments(record["command"])
