@@ -92,7 +92,10 @@ def to_stored_precision(weights: Tensor, half: bool, statistics_size: int = 0) -
     """The weights ``[P]``, of which the last ``statistics_size`` are running statistics, in the precision of the file; a
     ConfigError if they are out of the range of half precision."""
     count = len(weights) - statistics_size
-    learned, statistics = weights[:count].float(), weights[count:].float()
+    learned, statistics = (
+        weights[:count].float().clone(),
+        weights[count:].float().clone(),
+    )  # a view would be saved with the rest
     stored = StoredWeights(learned.half() if half else learned, statistics)
     if half and not stored.weights.isfinite().all():
         largest = float(learned.abs().max())

@@ -63,6 +63,7 @@ def test_in_half_precision_the_statistics_of_normalization_stay_as_they_are(tmp_
     size = build_run(pretrained.load(tmp_path / "half").config).setup.statistics_size
     assert size and torch.equal(after[-size:], before[-size:]) and before[-size:].abs().max() > 100
     assert torch.equal(after[:-size], before[:-size].half().float())
+    assert (tmp_path / "half" / "weights.pt").stat().st_size < 2 * len(before) + 4_000, "more than the weights is in the file"
 
 
 def test_the_provenance_names_the_run(run: Path, half: Path) -> None:
