@@ -28,7 +28,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         Variant(f"{BASELINE}, one thread", lambda: stable_baselines(runs, threads=1)),
         *appo_variants(runs),
         ours("a3c_exp env=car_racing compile=false", ["compile=false"]),
-        ours("a3c_exp env=car_racing compile=true", ["compile=true"], Requirement("ratio", "at least", 3.0)),
+        ours("a3c_exp env=car_racing compile=true", ["compile=true"], Requirement("ratio", "at least", 8.0)),
         ours("a3c_exp parallelism=synchronous", ["compile=false", "parallelism=synchronous", "parallelism.env_processes=2"]),
         ours("a3c_exp env.frame_skip=4 compile=true", ["compile=true"], frame_skip=4),
     ]

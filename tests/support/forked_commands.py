@@ -69,7 +69,7 @@ def _start(root: Path, *others: socket.socket) -> "tuple[socket.socket, subproce
     with theirs:
         numbers = [theirs.fileno(), *(other.fileno() for other in others)]
         command, variables = [sys.executable, "-m", __name__, *map(str, numbers)], {**os.environ, "PYTHONPATH": str(root)}
-        # Whoever runs the tests may have a terminal, but commands have none that they could read.
+        # The person who runs the tests may have a terminal, but commands have none that they could read.
         return ours, subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=root, env=variables, pass_fds=numbers)
 
 
