@@ -1,5 +1,6 @@
 """What a call of ``parallelism=ray`` costs each that takes part, measured on this machine."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,8 @@ import torch
 from scipy.optimize import nnls
 
 from a3c_exp.config.compose import compose_jobs
+from a3c_exp.parallelism.ray.actor_transport import HOST_ENVIRONMENT, INLINE_SETTINGS
+from a3c_exp.parallelism.ray.gradient_dtype import Packed, pack, unpack
 from a3c_exp.system.ray.cluster import connect
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import build_run
@@ -25,7 +28,7 @@ STACKED = 1, 6
 
 @dataclass(frozen=True)
 class Linear:
-    """Seconds as ``fixed + per_worker * K + per_number * K * P``, for K workers with P weights each."""
+    """Seconds as ``fixed + per_worker * K + per_number * K * P``, for K workers with a gradient of P numbers each."""
 
     fixed: float
     per_worker: float
@@ -46,7 +49,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of a call that carries weights to a group and gradients back.
+    """Of a call that carries weights to a group, one row for all its workers, and gradients back.
 
     Attributes:
         gateway: seconds of a core on the server's machine, in the process that calls.
@@ -62,7 +65,7 @@ class Costs:
 
 
 def measure_costs(seconds: float) -> Costs:
-    """Calls of an actor that answers with as many numbers as it gets, and the server's updates, ``seconds`` for each size."""
+    """Calls of an actor that answers as a group's host does, and the server's updates, ``seconds`` for each size."""
     calls = [(k, p, *_measure_call(k, p, seconds)) for k in STACKED for p in NUMBERS]
     gateway, host, travel = (Linear.fit([(k, p, parts[part]) for k, p, *parts in calls]) for part in range(3))
     server = Linear.fit([(k, p, _measure_updates(k, p, seconds)) for k in STACKED for p in NUMBERS])
@@ -73,14 +76,15 @@ def calls_per_second(groups: int, workers: int, numbers: int, seconds: float) ->
     """Of so many actors that compute nothing, each called again as soon as it has answered."""
     import ray
 
-    actors, weights = _echoes(groups), np.zeros((workers, numbers), np.float32)
+    actors, weights = _actors(groups, workers), np.zeros((1, numbers), np.float32)
     pending = {actor.answer.remote(weights): actor for actor in actors}
+    gradients = torch.empty(workers, numbers)
     ray.get(list(pending))
     done, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         (ready, *_), _ = ray.wait(list(pending), num_returns=1, timeout=30)
         actor = pending.pop(ready)
-        ray.get(ready)
+        unpack(ray.get(ready), gradients)
         pending[actor.answer.remote(weights)] = actor
         done += 1
     rate = done / (time.perf_counter() - began)
@@ -118,18 +122,20 @@ def measure_training(
     return used, steady_rate(metrics_by_seed(directory)[0])
 
 
-def _echoes(count: int) -> list[Any]:
+def _actors(count: int, workers: int) -> list[Any]:
+    os.environ.update(INLINE_SETTINGS)
     connect("local", "this benchmark", "address")
     import ray
 
-    class Echo:
-        def answer(self, weights: Any) -> Any:
-            return np.array(weights)
+    class Actor:
+        def answer(self, weights: Any) -> Packed:
+            return pack(torch.from_numpy(np.repeat(weights, workers, axis=0)), "bfloat16")
 
         def spent(self) -> float:
             return time.process_time()
 
-    actors = [ray.remote(Echo).options(num_cpus=0).remote() for _ in range(count)]
+    options = {"num_cpus": 0, "runtime_env": {"env_vars": HOST_ENVIRONMENT}}
+    actors = [ray.remote(Actor).options(**options).remote() for _ in range(count)]
     ray.get([actor.spent.remote() for actor in actors])
     return actors
 
@@ -138,12 +144,13 @@ def _measure_call(workers: int, numbers: int, seconds: float) -> tuple[float, fl
     """Seconds of a call in the process that calls, in the one that answers, and in neither."""
     import ray
 
-    (actor,), weights = _echoes(1), np.zeros((workers, numbers), np.float32)
+    (actor,), weights = _actors(1, workers), np.zeros((1, numbers), np.float32)
+    gradients = torch.empty(workers, numbers)
     for _ in range(3):
-        ray.get(actor.answer.remote(weights))
+        unpack(ray.get(actor.answer.remote(weights)), gradients)
     there, here, began, calls = ray.get(actor.spent.remote()), time.process_time(), time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        ray.get(actor.answer.remote(weights))
+        unpack(ray.get(actor.answer.remote(weights)), gradients)
         calls += 1
     whole = (time.perf_counter() - began) / calls
     mine, theirs = (time.process_time() - here) / calls, (ray.get(actor.spent.remote()) - there) / calls

@@ -5,6 +5,7 @@ python -m benchmarks.several_machines.plan --write-docs    also into docs/severa
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,14 +71,15 @@ DESIGNS = (
 def stages(task: Task, costs: Costs, design: Design, node: str, own_link: bool = True) -> list[Stage]:
     """Of one call. ``node`` has the groups' cores, ``head`` the server's; without an ``own_link`` they are one machine."""
     k, p = design.workers, task.numbers / design.servers
-    wire = 8 * 4 * k * p / (GIGABITS * 1e9) if own_link else 0.0  # one way
+    bits = GIGABITS * 1e9 if own_link else math.inf
+    weights, gradients = 32 * p / bits, 16 * k * p / bits  # one row, and bfloat16
     return [
         Stage(design.longer * k * task.window + costs.host.seconds(k, task.numbers), (node,)),
         Stage(costs.travel.seconds(k, p) + task.waiting),
-        Stage(wire, ("link in",)),
+        Stage(gradients, ("link in",)),
         Stage(costs.gateway.seconds(k, p) + task.gateway, ("gateway", "head")),
         Stage(costs.server.seconds(k, p) + task.server, ("server", "head")),
-        Stage(wire, ("link out",)),
+        Stage(weights, ("link out",)),
     ]
 
 

@@ -25,9 +25,10 @@ from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, S
 from a3c_exp.parallelism.parameter_server.server import ServerProcess, StalenessPolicy
 from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.gateway import Gateway, GatewayOptions
+from a3c_exp.parallelism.ray.gradient_dtype import GradientDtype
 from a3c_exp.parallelism.ray.group_host import GroupHost
 from a3c_exp.parallelism.ray.group_thread import GroupThread
-from a3c_exp.parallelism.ray.messages import Answer, FromGroup, GradientDtype, GroupDeath, GroupSpec, Order, Prepared
+from a3c_exp.parallelism.ray.messages import Answer, FromGroup, GroupDeath, GroupSpec, Order, Prepared
 from a3c_exp.parallelism.ray.remote_group import GroupLost, RemoteInputs, Unavailable
 from a3c_exp.parallelism.ray.strategy import RayParameterServer
 from a3c_exp.parallelism.worker_group import RoundResult

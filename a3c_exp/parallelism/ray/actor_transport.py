@@ -9,6 +9,15 @@ from a3c_exp.parallelism.ray.remote_group import GroupLost, GroupTransport, Unav
 from a3c_exp.system.child_process import Crash
 from a3c_exp.system.errors import EnvInterfaceError
 
+INLINE_SETTINGS = {
+    "RAY_max_direct_call_object_size": str(256 * 2**20),  # by default 100 KiB; Ray's messages may have 512 MiB
+    "RAY_task_rpc_inlined_bytes_limit": str(256 * 2**20),
+}
+"""Environment variables with which Ray sends weights and gradients within its messages, from one process to the other. Else it
+would copy them into the node's object store, from there to the other node's, and out of that."""
+HOST_ENVIRONMENT = {**INLINE_SETTINGS, "MALLOC_ARENA_MAX": "1"}
+"""Of a host's process. With an arena for each thread, the C library would give back what a window frees, and map it anew for
+the next one."""
 _CLOSE_SECONDS = 1.0  # how long a host may take to end its environments
 
 
@@ -35,6 +44,7 @@ class ActorTransport(GroupTransport):
             max_task_retries=0,
             scheduling_strategy="SPREAD",
             concurrency_groups={"beats": 1},
+            runtime_env={"env_vars": HOST_ENVIRONMENT},
         )(GroupActor)
         self._actor: Any = actor_class.remote(spec)
         self._answer: Any = self._actor.prepare.remote()

@@ -17,11 +17,13 @@ from a3c_exp.parallelism.base import MessageEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, ProcessControl, run_in_worker
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots
-from a3c_exp.parallelism.ray.actor_transport import ActorTransport, Placement
+from a3c_exp.parallelism.ray.actor_transport import INLINE_SETTINGS, ActorTransport, Placement
+from a3c_exp.parallelism.ray.gradient_dtype import GradientDtype
 from a3c_exp.parallelism.ray.group_thread import GroupThread
-from a3c_exp.parallelism.ray.messages import GradientDtype, GroupSpec
+from a3c_exp.parallelism.ray.messages import GroupSpec
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, ParentPipe
 from a3c_exp.system.errors import A3CError, ConfigError, WorkerError
+from a3c_exp.system.memory import disable_malloc_trim, share_malloc_arena
 from a3c_exp.system.ray.cluster import HEAD_SECONDS, HeadWatch, connect
 from a3c_exp.system.ray.node import NodeDescription
 from a3c_exp.system.signals import leave_to_parent
@@ -100,6 +102,9 @@ class Gateway:
         """Keep all groups at work until the command to stop, or until the main process is gone."""
         self._control.heartbeat()
         _be_silent()
+        os.environ.update(INLINE_SETTINGS)
+        disable_malloc_trim()
+        share_malloc_arena()
         try:
             address = connect(self.options.address, "parallelism=ray", "parallelism.address", self.options.store_bytes)
         except ConfigError as error:

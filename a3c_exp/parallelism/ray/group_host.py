@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.parallelism.multiprocess.worker_process import Sharing
+from a3c_exp.parallelism.ray.gradient_dtype import pack
 from a3c_exp.parallelism.ray.messages import Answer, GroupSpec, Order, Prepared, Reply, Truncation, Window, WindowResult
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import Crash, end_children
@@ -102,10 +102,8 @@ class GroupHost:
                     use_one_thread()
                     result = group.round(allowed.copy())  # what comes by Ray cannot be written
                     ended = list(result.ended)
-                    gradients = result.gradients.detach()
-                    if self._spec.gradient_dtype == "bfloat16":
-                        gradients = gradients.bfloat16().view(torch.uint16)
-                    window = WindowResult(gradients.numpy(), result.window_stats, result.steps)
+                    gradients = pack(result.gradients, self._spec.gradient_dtype)
+                    window = WindowResult(gradients, result.window_stats, result.steps)
         except EnvInterfaceError as error:
             return error
         except Exception:

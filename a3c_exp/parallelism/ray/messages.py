@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.ray.gradient_dtype import GradientDtype, Packed
 from a3c_exp.system.child_process import Crash
 from a3c_exp.system.errors import EnvInterfaceError
 from a3c_exp.system.ray.node import NodeDescription
-
-GradientDtype = Literal["float32", "bfloat16"]
-"""How gradients travel: as they are, or rounded to two bytes a number."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class GroupSpec:
     node: NodeDescription | None  # the gateway's, with which the host's must agree; None: it may be any
     silence_timeout: float  # seconds of hearing nothing from the gateway after which the host ends
     pull_together: bool | None = False  # as in ``Sharing``
-    gradient_dtype: GradientDtype = "float32"
+    gradient_dtype: GradientDtype = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Order:
 class WindowResult:
     """What a window gave; names as in ``RoundResult``."""
 
-    gradients: NDArray[np.float32] | NDArray[np.uint16]  # [K, P]; the latter are bfloat16s, which numpy does not know
+    gradients: Packed  # [K, P]
     window_stats: NDArray[np.float32]  # [K, len(statistics)]
     steps: NDArray[np.int64]  # [K]
 

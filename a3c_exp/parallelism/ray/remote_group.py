@@ -20,6 +20,7 @@ from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters, WorkerBudget
+from a3c_exp.parallelism.ray.gradient_dtype import unpack
 from a3c_exp.parallelism.ray.messages import Answer, Order, Reply, Truncation, Window
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerId
 from a3c_exp.system.child_process import Crash
@@ -140,10 +141,7 @@ class RemoteGroup:
         reply = self._ask(Window(self.weights.numpy(), allowed, tickets, self.loss_inputs.fraction))
         window = reply.window
         assert window is not None, "a window was ordered"
-        if window.gradients.dtype == np.float32:
-            self._gradients.numpy()[:] = window.gradients
-        else:  # a bfloat16 is the upper half of a float32
-            np.left_shift(window.gradients, 16, out=self._gradients.numpy().view(np.uint32), dtype=np.uint32)
+        unpack(window.gradients, self._gradients)
         return RoundResult(self._gradients, window.window_stats, window.steps, reply.ended)
 
     def truncate(self, workers: Iterable[int]) -> list[EndedEpisode]:

@@ -12,8 +12,9 @@ from a3c_exp.parallelism.multiprocess.supervisor import Death
 from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, ParameterServer, WorkerLinks
 from a3c_exp.parallelism.ray import gateway
 from a3c_exp.parallelism.ray.actor_transport import Placement
+from a3c_exp.parallelism.ray.gradient_dtype import GradientDtype
 from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
-from a3c_exp.parallelism.ray.messages import FromGroup, GradientDtype, GroupDeath
+from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.ray.cluster import STORE_BYTES, chosen_address
@@ -38,7 +39,7 @@ class RayParameterServer(ParameterServer):
         max_restarts: losses of groups, and deaths of the server or the gateway, that a run survives.
         worker_timeout: seconds without an answer after which a group counts as lost, and another host takes over its workers.
         wait_for_nodes: seconds without any group at work after which the run ends with a checkpoint.
-        gradient_dtype: how gradients travel: ``float32``, or rounded to ``bfloat16``, half as many bytes.
+        gradient_dtype: how gradients travel: rounded to ``bfloat16``, or as they are, ``float32``, twice as many bytes.
         others: as ``ParameterServer`` takes them.
 
     Raises:
@@ -50,7 +51,7 @@ class RayParameterServer(ParameterServer):
     cpus: PositiveInt = 1
     resource: str | None = None
     wait_for_nodes: Annotated[float, Gt(0)] = 300.0
-    gradient_dtype: GradientDtype = "float32"
+    gradient_dtype: GradientDtype = "bfloat16"
 
     name = "ray"
     compiles_while_training = False  # on machines that are not this one

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.base import Counts
@@ -14,8 +15,9 @@ from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.double_buffer import StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.ray import remote_group
+from a3c_exp.parallelism.ray.gradient_dtype import GradientDtype, unpack
 from a3c_exp.parallelism.ray.group_host import GroupHost
-from a3c_exp.parallelism.ray.messages import GradientDtype, GroupSpec, Order, Prepared, Reply, Window
+from a3c_exp.parallelism.ray.messages import GroupSpec, Order, Prepared, Reply, Window
 from a3c_exp.system.ray.node import NodeDescription
 from tests.support.driving import small_task
 from tests.support.lossy import EPISODE, FATES, Fate, LossyNetwork
@@ -118,7 +120,8 @@ def test_gradients_that_travel_as_bfloat16_are_rounded_and_nothing_else() -> Non
         )
     exact, rounded = (reply.window.gradients for reply in replies)
     assert 2 * rounded.nbytes == exact.nbytes and exact.any()
-    arrived = np.left_shift(rounded, 16, dtype=np.uint32).view(np.float32)
+    arrived = torch.zeros(exact.shape)
+    unpack(rounded, arrived)
     assert np.allclose(arrived, exact, rtol=2**-8, atol=0) and not np.array_equal(arrived, exact)
     assert np.array_equal(replies[0].window.window_stats, replies[1].window.window_stats)
 
