@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
-from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
+from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, MODEL_RUNTIME, build_library, load_library
 from a3c_exp.system.machine import processor_lines
 from a3c_exp.system.process_setup import user_folder
 from a3c_exp.system.signals import interruptible, scratch_folders
@@ -211,7 +211,8 @@ def _cache_key(op_graph: OpGraph, weights: Tensor) -> str:
         number = numbers.setdefault(key, len(numbers))
         return f"%{number}{list(key[1])}{list(key[2])}{key[3]}"
 
-    lines = [torch.__version__, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
+    runtime = hashlib.sha256(MODEL_RUNTIME.read_bytes()).hexdigest()
+    lines = [torch.__version__, runtime, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
     lines += [f"input {name(key)}" for key in op_graph.inputs]
     for key, tensor in op_graph.constants.items():
         offset = _weight_offset(tensor, weights)

@@ -23,11 +23,12 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["INDUCTOR_OPTIONS", "OpRecorder", "build_library", "fused_adam", "load_library", "pytree", "trace"]
+__all__ = ["INDUCTOR_OPTIONS", "MODEL_RUNTIME", "OpRecorder", "build_library", "fused_adam", "load_library", "pytree", "trace"]
 
 # One core a worker; one block of memory for all intermediate results, which saves a tenth of a small function's time.
 INDUCTOR_OPTIONS = {"cpp.threads": 1, "memory_planning": True}
-_RUNTIME = Path(__file__).with_name("model_runtime.h")
+MODEL_RUNTIME = Path(__file__).with_name("model_runtime.h")
+"""A part of everything that is compiled."""
 
 
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -84,7 +85,7 @@ def _own_runtime() -> Iterator[None]:
 
         @staticmethod
         def get_device_include_path_aot(device: str) -> str:
-            return f'#include "{_RUNTIME}"'
+            return f'#include "{MODEL_RUNTIME}"'
 
         def _write_aoti_interface_header(self) -> None:
             pass  # it is in the other
@@ -100,7 +101,7 @@ def _own_runtime() -> Iterator[None]:
     codegen, header = common.device_codegens["cpu"], codecache._get_cpp_wrapper_header
     before = codegen.cpp_wrapper_codegen
     codegen.cpp_wrapper_codegen = OwnRuntimeWrapper
-    codecache._get_cpp_wrapper_header = lambda *args, **kwargs: str(_RUNTIME)  # which is precompiled
+    codecache._get_cpp_wrapper_header = lambda *args, **kwargs: str(MODEL_RUNTIME)  # which is precompiled
     try:
         yield
     finally:

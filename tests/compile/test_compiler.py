@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from a3c_exp.compile import torch_backend
+from a3c_exp.compile import compiler, torch_backend
 from a3c_exp.compile.compiler import Compiler, _to_fx_graph
 from a3c_exp.compile.vectorize import _record_op_graph, vectorize
 from tests.support.command import run
@@ -42,9 +42,9 @@ def test_compiled_code_says_what_was_compiled_and_is_found_again(
     weights = torch.randn(K, 10, generator=torch.Generator().manual_seed(1))
     plain = vectorize(bent_line, weights, inputs(0), stackable=False, differentiate=True)
     first, again = Compiler(tmp_path), Compiler(tmp_path)
-    for compiler in (first, again):
-        compiled = vectorize(bent_line, weights, inputs(0), stackable, differentiate=True, compiler=compiler)
-        assert (compiler.num_compiled, compiler.failures) == (1, [])
+    for own in (first, again):
+        compiled = vectorize(bent_line, weights, inputs(0), stackable, differentiate=True, compiler=own)
+        assert (own.num_compiled, own.failures) == (1, [])
         for seed in range(1, 4):
             for ours, theirs in zip(compiled(*inputs(seed)), plain(*inputs(seed)), strict=True):
                 torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -56,7 +56,9 @@ def test_compiled_code_says_what_was_compiled_and_is_found_again(
 
 
 @needs_compiler
-def test_another_program_or_constant_is_not_mistaken_for_one_that_was_compiled(tmp_path: Path) -> None:
+def test_another_program_constant_or_runtime_is_not_mistaken_for_one_that_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The name is all that tells programs apart. No compiler is asked: an unknown name would need one."""
     weights = torch.ones(1, 2)
 
@@ -77,9 +79,13 @@ def test_another_program_or_constant_is_not_mistaken_for_one_that_was_compiled(t
         scaled(by)
     vectorize(lambda flat, x: (flat * x + torch.tensor(2.0),), weights, (torch.ones(1, 2),), compiler=namer)
     vectorize(lambda flat, x: (flat * x * torch.tensor(2.0),), weights, (torch.ones(1, 1),), compiler=namer)
+    header = tmp_path / "model_runtime.h"
+    header.write_text("// another version of this package")
+    monkeypatch.setattr(compiler, "MODEL_RUNTIME", header)
+    scaled(2.0)
     once, twice, *others = namer.names
     assert once == twice
-    assert len({once, *others}) == 4
+    assert len({once, *others}) == 5
 
 
 def test_what_could_be_viewed_when_it_was_recorded_may_be_copied() -> None:
