@@ -39,7 +39,6 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         Variant(
             "the same with its preset's 1,114,000 weights",
             lambda: ray_over_here(runs, car_racing),
-            Requirement("value", "at least", 0.85),
         ),
         Variant(
             "the same with parallelism.gradient_dtype=float32",
