@@ -21,8 +21,8 @@ from a3c_exp.training.build import build_run
 from benchmarks.harness.interleaved import MeasurementError
 from benchmarks.harness.training_runs import TrainingRuns, metrics_by_seed, steady_rate
 
-NUMBERS = 1_703, 56_000, 560_000
-"""Of weights: Pendulum's networks, something between, and CarRacing's."""
+NUMBERS = 1_703, 56_000, 557_000, 1_114_065
+"""Of weights: Pendulum's networks, something between, CarRacing's with ``model.hidden_size=136``, and CarRacing's."""
 STACKED = 1, 6
 
 
@@ -120,6 +120,15 @@ def measure_training(
     (began, before), (ended, after) = busy[len(busy) // 2], busy[-4]
     used = {part: (after[part] - before[part]) / (ended - began) for part in before}
     return used, steady_rate(metrics_by_seed(directory)[0])
+
+
+def measure_slowdown(overrides: Sequence[str], base: Sequence[str], min_steps: int, runs: TrainingRuns) -> float:
+    """How many times as long a window takes while every core computes one, by trainings that have nothing else in common."""
+    cores = os.cpu_count() or 1
+    separate = [*overrides, "parallelism=deterministic"]
+    alone = runs.steps_per_second([*separate, "num_seeds=1", "parallelism.processes=1"], base, min_steps)
+    together = runs.steps_per_second([*separate, f"num_seeds={cores}", f"parallelism.processes={cores}"], base, min_steps)
+    return max(cores * alone / together, 1.0)
 
 
 def _actors(count: int, workers: int) -> list[Any]:

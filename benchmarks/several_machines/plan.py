@@ -1,6 +1,6 @@
 """How far ``parallelism=ray`` goes: costs of a call, a queue that predicts measured rates, and 10 to 1,000 nodes on paper.
 
-python -m benchmarks.several_machines.plan                 about five minutes, on a quiet machine
+python -m benchmarks.several_machines.plan                 about fifteen minutes, on a quiet machine
 python -m benchmarks.several_machines.plan --write-docs    also into docs/several-machines.md
 """
 
@@ -16,7 +16,7 @@ from a3c_exp.system.number_format import format_number
 from a3c_exp.training.build import build_run
 from benchmarks.harness.environment import ROOT, environment
 from benchmarks.harness.training_runs import CAR_RACING, PENDULUM, TrainingRuns
-from benchmarks.several_machines.costs import Costs, calls_per_second, measure_costs, measure_training
+from benchmarks.several_machines.costs import Costs, calls_per_second, measure_costs, measure_slowdown, measure_training
 from benchmarks.several_machines.queue import ClosedQueue, Flow, Stage
 
 BEGIN, END = "<!-- plan:begin -->", "<!-- plan:end -->"
@@ -26,7 +26,11 @@ NODES = 10, 100, 1_000
 GIGABITS = 10.0
 QUIET = ("compile=false", "evaluation.every_env_steps=null", "checkpoint.every_env_steps=null")
 ON_RAY = ("parallelism=ray", "parallelism.address=local")
-TASKS = {"env=pendulum": (PENDULUM, 50_000), "env=car_racing": (CAR_RACING, 2_000)}  # with the steps of a first, short run
+TASKS = {  # with the steps of a first, short run
+    "env=pendulum": (PENDULUM, 50_000),
+    "env=car_racing model.hidden_size=136": ((*CAR_RACING, "model.hidden_size=136"), 2_000),
+    "env=car_racing": (CAR_RACING, 2_000),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Task:
         steps: of a window.
         gateway, server: more seconds of each for a call, such as budgets, logs, and waking each other.
         waiting: seconds of a call in which nobody works.
+        slowdown: how many times as long all this takes while every core of a machine is busy.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Task:
     gateway: float = 0.0
     server: float = 0.0
     waiting: float = 0.0
+    slowdown: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,13 @@ def stages(task: Task, costs: Costs, design: Design, node: str, own_link: bool =
 
 
 def predict(task: Task, costs: Costs, design: Design, groups: int, one_machine: int | None = None, calls: int = 4_000) -> Flow:
-    """Groups on nodes of their own; or all, with the server, on one machine with so many cores."""
+    """Groups on nodes of their own; or all, with the server, on one machine with so many cores, which slow each other down."""
     places = {"gateway": 1, "server": 1, "link in": 1, "link out": 1, "head": one_machine or 8}
     node = "head" if one_machine else "nodes"
     places.setdefault(node, groups)
     own = stages(task, costs, design, node, own_link=one_machine is None)
-    return ClosedQueue([own] * groups, places, exponential=True).run(max(calls, 5 * groups))
+    slowdown = {"head": task.slowdown} if one_machine else {}
+    return ClosedQueue([own] * groups, places, slowdown, exponential=True).run(max(calls, 5 * groups))
 
 
 def predicted_and_measured(
@@ -139,6 +146,7 @@ def measure_task(name: str, costs: Costs, runs: TrainingRuns) -> Task:
         gateway=max(gateway - costs.gateway.seconds(k, numbers), 0.0),
         server=max(server - costs.server.seconds(k, numbers), 0.0),
         waiting=max(call - host - gateway - server - costs.travel.seconds(k, numbers), 0.0),
+        slowdown=measure_slowdown([*QUIET, f"workers={k}"], *TASKS[name], runs),
     )
 
 
@@ -183,10 +191,10 @@ def as_markdown(tasks: Sequence[Task], costs: Costs, compared: Sequence[tuple[st
             f"| {label} | {1e6 * cost.fixed:.0f} µs | {1e6 * cost.per_worker:.1f} µs | {1e9 * cost.per_number:.2f} µs |"
         )
     lines += ["", "Beyond that, a training with one group of six workers takes:", ""]
-    lines += ["| task | a worker's window | gateway | server | waiting |", "|---|---:|---:|---:|---:|"]
+    lines += ["| task | a worker's window | gateway | server | waiting | all cores busy |", "|---|---:|---:|---:|---:|---:|"]
     for task in tasks:
         window, *more = (f"{1e3 * part:.3g} ms" for part in (task.window, task.gateway, task.server, task.waiting))
-        lines.append(f"| `{task.name}` ({task.steps} steps) | {window} | {' | '.join(more)} |")
+        lines.append(f"| `{task.name}` ({task.steps} steps) | {window} | {' | '.join(more)} | {task.slowdown:.2f} times |")
     lines.append("")
     lines += ["| a second, on this machine | the queue says | measured | ratio |", "|---|---:|---:|---:|"]
     lines += [f"| {name} | {format_number(said)} | {format_number(is_)} | {said / is_:.2f} |" for name, said, is_ in compared]
@@ -210,7 +218,8 @@ def main() -> None:
         tasks = [measure_task(name, costs, runs) for name in TASKS]
         compared = predicted_and_measured(tasks, costs, runs, about["machine"]["cores"], arguments.seconds / 5)
     machine = (
-        f"`python -m {__spec__.name}`, {about['machine']['cpu']}, {about['machine']['cores']} cores, {about['date'][:10]}."
+        f"`python -m {__spec__.name} --seconds {arguments.seconds:g}`, {about['machine']['cpu']}, "
+        f"{about['machine']['cores']} cores, {about['date'][:10]}."
     )
     text = as_markdown(tasks, costs, compared, machine)
     print(text)

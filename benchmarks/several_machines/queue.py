@@ -1,6 +1,7 @@
 """Worker groups that wait for one server, as a closed queue: how many calls a second go through, and what is busy then."""
 
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,9 +27,15 @@ class Flow:
 @dataclass
 class _Resource:
     places: int
+    slowdown: float
     taken: int = 0
     seconds: float = 0.0  # of all places
     waiting: deque[int] = field(default_factory=deque)
+
+    def stretch(self) -> float:
+        """How many times as long a stage takes beside the others that have a place now."""
+        others = max(self.places - 1, 1)
+        return 1.0 + (self.slowdown - 1.0) * (self.taken - 1) / others
 
 
 class ClosedQueue:
@@ -37,14 +44,21 @@ class ClosedQueue:
     Args:
         stages: of each group.
         places: of each resource.
+        slowdown: how many times as long a stage takes that begins while all other places of a resource are taken, as cores
+            share caches and memory; in between, in proportion to the places taken. 1 for a resource that is not named.
         exponential: times are drawn from exponential distributions with the stages' seconds as means; else they are these.
     """
 
     def __init__(
-        self, stages: Sequence[Sequence[Stage]], places: Mapping[str, int], exponential: bool = False, seed: int = 0
+        self,
+        stages: Sequence[Sequence[Stage]],
+        places: Mapping[str, int],
+        slowdown: Mapping[str, float] | None = None,
+        exponential: bool = False,
+        seed: int = 0,
     ) -> None:
         self._stages = stages
-        self._resources = {name: _Resource(count) for name, count in places.items()}
+        self._resources = {name: _Resource(count, (slowdown or {}).get(name, 1.0)) for name, count in places.items()}
         self._stage, self._held = [0] * len(stages), [0] * len(stages)
         self._random = random.Random(seed) if exponential else None
         self._ends: list[tuple[float, int, int]] = []  # time, order, group
@@ -83,6 +97,7 @@ class ClosedQueue:
             resource.taken += 1
             self._held[group] += 1
         seconds = self._random.expovariate(1.0 / stage.seconds) if self._random and stage.seconds else stage.seconds
+        seconds *= math.prod(self._resources[name].stretch() for name in stage.resources)
         for name in stage.resources:
             self._resources[name].seconds += seconds
         self._order += 1

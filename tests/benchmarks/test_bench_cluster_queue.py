@@ -40,3 +40,14 @@ def test_a_stage_waits_for_all_that_it_needs() -> None:
     on_one = ClosedQueue([stages] * 4, {"core": 1, "server": 1}).run(200)
     assert on_two.calls_per_second == pytest.approx(1.0, rel=0.05) and on_one.calls_per_second == pytest.approx(0.5, rel=0.01)
     assert on_one.busy["core"] == pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5])
+def test_stages_take_longer_beside_others_on_cores_that_share_memory(groups: int) -> None:
+    stages = [Stage(1.0, ("core",))]
+    alone = ClosedQueue([stages], {"core": 2}, {"core": 1.5}).run(200)
+    full = ClosedQueue([stages] * groups, {"core": 2}, {"core": 1.5}).run(200)
+    half = ClosedQueue([stages] * 2, {"core": 3}, {"core": 1.5}).run(200)
+    assert alone.calls_per_second == pytest.approx(1.0, rel=0.01)
+    assert full.calls_per_second == pytest.approx(2 / 1.5, rel=0.01)
+    assert half.calls_per_second == pytest.approx(2 / 1.25, rel=0.01)
