@@ -2,6 +2,7 @@
 killed or suspended, and every count is exact all the same."""
 
 import os
+import re
 import signal
 import tempfile
 import time
@@ -211,6 +212,29 @@ def test_no_cluster_is_said_before_anything_starts() -> None:
 
 RAY = (*QUICK, "env=pendulum", "parallelism=ray", "parallelism.processes=2", "compile=false", "max_episodes=null",
        "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20")  # fmt: skip
+
+
+def test_gradients_go_within_messages_and_not_through_the_object_store(tmp_path: Path, nodes: RayNodes) -> None:
+    """A window's gradients are a megabyte and a half here. Ray's default would store whatever is larger than 100 KiB."""
+    wide = ("model.actor_hidden=[600,600]", "model.critic_hidden=[600,600]", "optimizer.lr=1e-5")
+    process = start(*RAY, *wide, "max_env_steps=10_000_000", f"parallelism.address={nodes.address}", "hydra.run.dir=run",
+                    cwd=tmp_path, **SETTINGS)  # fmt: skip
+    wait_until(lambda: episodes(tmp_path / "run") > 9, "episodes", process)
+    before, seen = episodes(tmp_path / "run"), []
+    while episodes(tmp_path / "run") < before + 20:
+        seen.append(stored_objects(nodes.address))
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(60)
+    assert seen and not any(seen), f"objects in the store: {seen}"
+
+
+def stored_objects(address: str) -> int:
+    """How many objects are in the stores of all nodes."""
+    from ray._private.internal_api import memory_summary
+
+    found = re.search(r"Plasma memory usage \d+ MiB, (\d+) objects", memory_summary(address=address, stats_only=True))
+    assert found
+    return int(found[1])
 
 
 def test_a_run_whose_cluster_has_lost_its_head_ends_in_a_minute_and_goes_on_elsewhere(tmp_path: Path) -> None:
