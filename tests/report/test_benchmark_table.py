@@ -70,4 +70,4 @@ def test_every_preset_of_the_zoo_can_be_built_and_says_what_it_is_held_against(p
     build_run(job.config)
     assert job.config.benchmark.table == "zoo" and job.config.benchmark.goal is not None
     assert job.config.evaluation.deterministic
-    assert len(job.config.benchmark.published) == 2
+    assert {"zoo A2C", "zoo PPO"} <= set(job.config.benchmark.published)
