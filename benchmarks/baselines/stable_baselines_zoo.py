@@ -17,7 +17,7 @@ import numpy as np
 
 from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 
-# rl-zoo3's hyperparams/a2c.yml. Its Pendulum-v0 and MountainCarContinuous-v0 explore with gSDE.
+# rl-zoo3's hyperparams/a2c.yml.
 SETTINGS: dict[str, dict[str, Any]] = {
     "Acrobot-v1": {"steps": 500_000, "n_envs": 16, "normalize": True},
     "MountainCar-v0": {"steps": 1_000_000, "n_envs": 16, "normalize": True},
