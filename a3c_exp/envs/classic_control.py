@@ -1,4 +1,4 @@
-"""Classic control environments by gymnasium's own code or as batched tensors: the same episodes either way."""
+"""Environments by gymnasium's own code or, those of classic control, as batched tensors: the same episodes either way."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
+from a3c_exp.envs.tensor.tasks import TENSOR_TASKS, make_tensor_env
 from a3c_exp.system.errors import ConfigError
 
 if TYPE_CHECKING:
-    from a3c_exp.envs.tensor.base import TensorEnv
     from a3c_exp.envs.tensor.batch import TensorEnvBatch
-
-_TENSOR_IDS = ("Pendulum-v1", "CartPole-v1")
 
 
 class ClassicControlEnvs(EnvBatch):
@@ -24,11 +22,11 @@ class ClassicControlEnvs(EnvBatch):
     ConfigError says that there is no such environment in tensors, or what is refused for one or by ``GymnasiumEnvs``.
 
     Args:
-        id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
+        id: a registered gymnasium id; one of ``TENSOR_TASKS`` for ``backend="tensor"``.
         num_envs: K.
         backend: ``gymnasium``, ``tensor``, or ``auto``: tensors unless the environment, or what is asked of it, is not there in
             tensors.
-        kwargs, wrappers, log_info: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
+        kwargs, wrappers, evaluation_wrappers, log_info: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
     """
 
@@ -41,14 +39,20 @@ class ClassicControlEnvs(EnvBatch):
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
+        evaluation_wrappers: Sequence[Mapping[str, Any] | str] | None = None,
         log_info: Sequence[str] = (),
     ) -> None:
-        for_gymnasium = {"kwargs": kwargs, "wrappers": wrappers, "log_info": log_info}
+        for_gymnasium = {
+            "kwargs": kwargs,
+            "wrappers": wrappers,
+            "evaluation_wrappers": evaluation_wrappers,
+            "log_info": log_info,
+        }
         if backend == "auto":
-            backend = "tensor" if id in _TENSOR_IDS and not any(for_gymnasium.values()) else "gymnasium"
+            backend = "tensor" if id in TENSOR_TASKS and not any(for_gymnasium.values()) else "gymnasium"
         if backend == "gymnasium":
             envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
-                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, log_info=log_info
+                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, evaluation_wrappers, log_info
             )
         else:
             for key, value in for_gymnasium.items():
@@ -79,13 +83,5 @@ class ClassicControlEnvs(EnvBatch):
 def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvBatch":
     # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
     from a3c_exp.envs.tensor.batch import TensorEnvBatch
-    from a3c_exp.envs.tensor.cartpole import CartPole
-    from a3c_exp.envs.tensor.pendulum import Pendulum
 
-    if id not in _TENSOR_IDS:
-        raise ConfigError(
-            f"env.id={id} is not written in tensors, only {' and '.join(_TENSOR_IDS)} are. Try env.backend=gymnasium, "
-            "or write it yourself: docs/tensor-environments.md"
-        )
-    environments: dict[str, type[TensorEnv]] = dict(zip(_TENSOR_IDS, (Pendulum, CartPole), strict=True))
-    return TensorEnvBatch(environments[id](), num_envs, render_mode)
+    return TensorEnvBatch(make_tensor_env(id), num_envs, render_mode)

@@ -2,6 +2,7 @@
 
 import gymnasium
 
+from a3c_exp.envs.tensor.tasks import TENSOR_TASKS
 from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
@@ -10,11 +11,11 @@ if not lazy_exports(__name__):
     from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv as TensorVectorEnv
 
 # gymnasium's own class stands for a single one, so that `make` works as well and both can be compared.
-for _id, _single, _limit in (("Pendulum-v1", "pendulum:PendulumEnv", 200), ("CartPole-v1", "cartpole:CartPoleEnv", 500)):
+for _id, _name in TENSOR_TASKS.items():
     if f"a3c_exp/{_id}" not in gymnasium.registry:
         gymnasium.register(
             id=f"a3c_exp/{_id}",
-            entry_point=f"gymnasium.envs.classic_control.{_single}",
-            vector_entry_point=f"a3c_exp.envs.tensor.gymnasium_vector:{_single.partition(':')[0]}",
-            max_episode_steps=_limit,
+            entry_point=gymnasium.spec(_id).entry_point,
+            vector_entry_point=f"a3c_exp.envs.tensor.gymnasium_vector:{_name.partition('.')[0]}",
+            max_episode_steps=gymnasium.spec(_id).max_episode_steps,
         )

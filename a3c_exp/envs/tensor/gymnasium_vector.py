@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
-from a3c_exp.envs.tensor.cartpole import CartPole
-from a3c_exp.envs.tensor.pendulum import Pendulum
+from a3c_exp.envs.tensor.tasks import make_tensor_env
 
 StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
@@ -120,5 +119,9 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         return mask
 
 
-# What the registry's `a3c_exp/Pendulum-v1` and `a3c_exp/CartPole-v1` call.
-pendulum, cartpole = partial(TensorVectorEnv, Pendulum()), partial(TensorVectorEnv, CartPole())
+# What the registry's `a3c_exp/Pendulum-v1` and so on call.
+acrobot = partial(TensorVectorEnv, make_tensor_env("Acrobot-v1"))
+cartpole = partial(TensorVectorEnv, make_tensor_env("CartPole-v1"))
+mountain_car = partial(TensorVectorEnv, make_tensor_env("MountainCar-v0"))
+mountain_car_continuous = partial(TensorVectorEnv, make_tensor_env("MountainCarContinuous-v0"))
+pendulum = partial(TensorVectorEnv, make_tensor_env("Pendulum-v1"))

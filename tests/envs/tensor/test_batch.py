@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from a3c_examples.mountain_car import MountainCar
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.envs.tensor.base import Step, TensorEnv
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
+from a3c_exp.envs.tensor.mountain_car import MountainCar
 from a3c_exp.envs.tensor.pendulum import Pendulum
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
@@ -144,7 +144,7 @@ def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> N
     [
         ({"id": "Pendulum-v1"}, True),
         ({"id": "CartPole-v1", "kwargs": {}, "render_mode": "rgb_array"}, True),
-        ({"id": "Acrobot-v1"}, False),
+        ({"id": "LunarLander-v3"}, False),
         ({"id": "Pendulum-v1", "kwargs": {"g": 9.81}}, False),
         ({"id": "CartPole-v1", "wrappers": ["gymnasium.wrappers.FlattenObservation"]}, False),
     ],
@@ -159,7 +159,10 @@ def test_auto_takes_tensors_where_they_have_what_is_asked_for(options: dict[str,
     ("overrides", "said"),
     [
         (["env.backend=torch"], "env.backend is 'torch', but it is one of auto, gymnasium, tensor"),
-        (["env.backend=tensor", "env.id=Acrobot-v1"], "only Pendulum-v1 and CartPole-v1 are. Try env.backend=gymnasium"),
+        (
+            ["env.backend=tensor", "env.id=LunarLander-v3"],
+            "MountainCarContinuous-v0, Pendulum-v1 are. Try env.backend=gymnasium",
+        ),
         (["env.backend=tensor", "+env.kwargs.g=9.81"], "env.kwargs is {'g': 9.81}, which is for gymnasium's own code"),
         (["env.backend=tensor", "+env.wrappers=[gymnasium.wrappers.ClipReward]"], "env.wrappers is ['gymnasium.wrappers.Clip"),
         (["env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),

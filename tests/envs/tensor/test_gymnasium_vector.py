@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import a3c_exp.envs.tensor
 from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
+from a3c_exp.envs.tensor.tasks import TENSOR_TASKS
 from tests.envs.tensor.test_dynamics import random_actions
 from tests.support.command import ROOT
 
@@ -42,7 +43,7 @@ def same_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("id", ["Pendulum-v1", "CartPole-v1"])
+@pytest.mark.parametrize("id", TENSOR_TASKS)
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_every_step_and_reset_is_that_of_gymnasiums_own(id: str, mode: AutoresetMode) -> None:
     ours, theirs = both(id, mode)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from a3c_examples.mountain_car import MountainCar
 from omegaconf import OmegaConf
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.envs.tensor.base import advance, begin
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
+from a3c_exp.envs.tensor.mountain_car import MountainCar
 from a3c_exp.training.build import build_run
 from tests.support.command import ROOT, run, summary
 
@@ -24,7 +24,7 @@ YAML = re.findall(r"^```yaml\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
 
 def test_the_task_in_the_manual_is_the_one_that_is_tested() -> None:
     assert len(PYTHON) == 3 and len(YAML) == 1
-    assert PYTHON[1] == (EXAMPLES / "a3c_examples" / "mountain_car.py").read_text()
+    assert PYTHON[1] == (ROOT / "a3c_exp" / "envs" / "tensor" / "mountain_car.py").read_text()
     assert YAML[0] in (EXAMPLES / "conf" / "env" / "mountain_car.yaml").read_text()
 
 
@@ -66,7 +66,7 @@ def test_the_presets_key_reaches_the_constructor() -> None:
     (job,) = compose_jobs(
         ["env=mountain_car", "env.environment.power=0.5"], multirun=False, config_dirs=[str(EXAMPLES / "conf")]
     )
-    assert OmegaConf.select(job.config, "env.environment._target_") == "a3c_examples.mountain_car.MountainCar"
+    assert OmegaConf.select(job.config, "env.environment._target_") == "a3c_exp.envs.tensor.mountain_car.MountainCar"
     envs = build_run(job.config).setup.make_envs(num_envs=1)
     assert isinstance(envs, TensorEnvBatch)
     stepped = envs.tensor_env.step(torch.tensor([-0.5, 0.0]), torch.tensor(2))

@@ -1,0 +1,58 @@
+"""MountainCarContinuous-v0 in tensors: the same car, with a pedal instead of three gears."""
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from a3c_exp.envs.tensor.base import Step, TensorEnv
+
+_POWER = 0.0015
+_HILL = 0.0025
+_MAX_SPEED = 0.07
+_LEFT, _RIGHT, _GOAL = -1.2, 0.6, 0.45
+
+
+class MountainCarContinuous(TensorEnv):
+    """gymnasium's ``Continuous_MountainCarEnv``. The state is ``[position, velocity]``; a step pays -0.1 times the square
+    of the action, and 100 where it reaches the goal.
+
+    gymnasium begins an episode in double precision and goes on in single precision: so does this, and every rounding is the
+    same. (A start that single precision can hold, one of 500 million, is taken for a later step.)
+    """
+
+    state_size = 2
+    reset_noise = 1
+    max_episode_steps = 999
+    render_env_id = "MountainCarContinuous-v0"
+
+    def __init__(self) -> None:
+        self.observation_space = Box(np.array([_LEFT, -_MAX_SPEED], np.float32), np.array([_RIGHT, _MAX_SPEED], np.float32))
+        self.action_space = Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, noise: Tensor) -> Tensor:
+        position = noise[..., 0] * (-0.4 - -0.6) - 0.6
+        return torch.stack([position, torch.zeros_like(position)], dim=-1)
+
+    def observe(self, state: Tensor) -> Tensor:
+        return state.to(torch.float32)
+
+    def step(self, state: Tensor, action: Tensor) -> Step:
+        position, velocity = state.unbind(-1)
+        pedal = action.squeeze(-1)
+        force = pedal.clamp(-1.0, 1.0)
+        short, short_velocity = position.to(torch.float32), velocity.to(torch.float32)
+        at_start = short.to(state.dtype) != position
+        hill = _HILL * torch.where(at_start, 3 * position, (3 * short).to(state.dtype)).cos()
+        # To gymnasium, an action beyond its bounds is a number of Python's, in double precision, and one within them numpy's.
+        pushed = (force * _POWER - hill.to(torch.float32)).to(state.dtype)
+        push = torch.where(force == pedal, pushed, force.to(state.dtype) * _POWER - hill)
+        short_velocity = (short_velocity + push.to(torch.float32)).clamp(-_MAX_SPEED, _MAX_SPEED)
+        short = (short + short_velocity).clamp(_LEFT, _RIGHT)
+        stopped = (short == _LEFT) & (short_velocity < 0)  # a wall on the left
+        velocity = torch.where(stopped, torch.zeros_like(push), torch.where(at_start, push, short_velocity.to(state.dtype)))
+        position = torch.where(at_start, position + push, short.to(state.dtype))
+        following = torch.stack([position, velocity], dim=-1).to(torch.float32).to(state.dtype)
+        terminated = (short >= _GOAL) & (velocity >= 0)
+        reward = 100.0 * terminated.to(state.dtype) - pedal.to(state.dtype) ** 2 * 0.1
+        return Step(following, reward, terminated)
