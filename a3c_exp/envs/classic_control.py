@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.envs.tensor.tasks import TENSOR_TASKS, make_tensor_env
@@ -28,6 +29,7 @@ class ClassicControlEnvs(EnvBatch):
             tensors.
         kwargs, wrappers, evaluation_wrappers, log_info: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
+        frame_skip: steps of the environment for which an action is held, and whose rewards are added up.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ClassicControlEnvs(EnvBatch):
         run_max_episode_steps: int | None = None,
         evaluation_wrappers: Sequence[Mapping[str, Any] | str] | None = None,
         log_info: Sequence[str] = (),
+        frame_skip: PositiveInt = 1,
     ) -> None:
         for_gymnasium = {
             "kwargs": kwargs,
@@ -52,7 +55,7 @@ class ClassicControlEnvs(EnvBatch):
             backend = "tensor" if id in TENSOR_TASKS and not any(for_gymnasium.values()) else "gymnasium"
         if backend == "gymnasium":
             envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
-                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, evaluation_wrappers, log_info
+                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, evaluation_wrappers, log_info, frame_skip
             )
         else:
             for key, value in for_gymnasium.items():
@@ -61,7 +64,7 @@ class ClassicControlEnvs(EnvBatch):
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
                         f"Try env.backend=gymnasium"
                     )
-            envs = _make_tensor_envs(id, num_envs, render_mode)
+            envs = _make_tensor_envs(id, num_envs, frame_skip, render_mode)
         self._envs = envs
         # All that the environments have becomes this object's own, so that a step costs no call more; a subclass keeps its own.
         for name in dir(envs):
@@ -80,8 +83,12 @@ class ClassicControlEnvs(EnvBatch):
         self._envs.close()
 
 
-def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvBatch":
+def _make_tensor_envs(id: str, num_envs: int, frame_skip: int, render_mode: str | None) -> "TensorEnvBatch":
     # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
     from a3c_exp.envs.tensor.batch import TensorEnvBatch
+    from a3c_exp.envs.tensor.frame_skip import FrameSkip
 
-    return TensorEnvBatch(make_tensor_env(id), num_envs, render_mode)
+    env = make_tensor_env(id)
+    envs = TensorEnvBatch(env if frame_skip == 1 else FrameSkip(env, frame_skip), num_envs, render_mode)
+    envs.frames_per_second /= frame_skip
+    return envs

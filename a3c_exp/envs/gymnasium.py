@@ -11,7 +11,9 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.frame_skip import FrameSkip
 from a3c_exp.envs.info_means import episode_info
 from a3c_exp.envs.registry import make_environment, registered_spec
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
@@ -58,6 +60,8 @@ class GymnasiumEnvs(EnvBatch):
         evaluation_wrappers: take the place of ``wrappers`` in evaluations and videos, such as to play whole games for their own
             scores; they must leave the same spaces. ``None``: the same wrappers.
         log_info: keys of ``info`` whose mean over each episode is logged.
+        frame_skip: steps of the environment for which an action is held, and whose rewards are added up. The wrappers see
+            one step.
 
     Raises:
         ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
@@ -73,6 +77,7 @@ class GymnasiumEnvs(EnvBatch):
         run_max_episode_steps: int | None = None,
         evaluation_wrappers: Sequence[Mapping[str, Any] | str] | None = None,
         log_info: Sequence[str] = (),
+        frame_skip: PositiveInt = 1,
     ) -> None:
         spec = registered_spec(id)
         self.num_envs, self._id = num_envs, id
@@ -86,7 +91,7 @@ class GymnasiumEnvs(EnvBatch):
                 made = make_environment(id, bare, arguments)
                 assert made.unwrapped.spec is not None
                 made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
-                self.envs.append(wrap(made))
+                self.envs.append(wrap(made if frame_skip == 1 else FrameSkip(made, frame_skip)))
             self.action_space, self.raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
             for does, space in (("observes", self.raw_observation_space), ("acts in", self.action_space)):
                 if unsupported := describe_unsupported(space):
@@ -100,14 +105,14 @@ class GymnasiumEnvs(EnvBatch):
             self.observation_space: Box = box
             self._decode = action_decoder(self.action_space)
             if evaluation_wrappers is not None:
-                self._require_same_spaces(GymnasiumEnvs(id, 1, kwargs, evaluation_wrappers))
+                self._require_same_spaces(GymnasiumEnvs(id, 1, kwargs, evaluation_wrappers, frame_skip=frame_skip))
                 self.evaluation_kwargs = {"wrappers": evaluation_wrappers, "evaluation_wrappers": None}
         except BaseException:
             self.close()
             raise
         self.episode_info = episode_info(self.envs)
         self.action_names = ACTION_NAMES.get(id.rpartition(":")[2])
-        self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30)
+        self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30) / frame_skip
         self.observation = np.zeros((num_envs, *box.shape), np.uint8 if is_bytes(self.raw_observation_space) else np.float32)
         flat = self.observation.reshape(-1)
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.

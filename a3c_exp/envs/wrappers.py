@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import gymnasium
 
+from a3c_exp.envs.frame_skip import FrameSkip
 from a3c_exp.envs.info_means import InfoMeans
 from a3c_exp.system.errors import ConfigError
 
@@ -153,7 +154,7 @@ def time_limit(own: int | None, made: gymnasium.Env[Any, Any], wrapped: gymnasiu
     while isinstance(wrapped, gymnasium.Wrapper) and (wrapped is not made or own is None):
         if isinstance(wrapped, gymnasium.wrappers.TimeLimit):
             limits.append(wrapped._max_episode_steps)
-        elif isinstance(wrapped, gymnasium.wrappers.MaxAndSkipObservation | gymnasium.wrappers.AtariPreprocessing):
+        elif isinstance(wrapped, gymnasium.wrappers.MaxAndSkipObservation | gymnasium.wrappers.AtariPreprocessing | FrameSkip):
             frames *= int(getattr(wrapped, "_skip", 0) or getattr(wrapped, "frame_skip", 1))
         wrapped = wrapped.env
     return min(limits, default=None if own is None else -(-own // frames))

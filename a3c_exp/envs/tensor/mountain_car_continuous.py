@@ -39,20 +39,17 @@ class MountainCarContinuous(TensorEnv):
 
     def step(self, state: Tensor, action: Tensor) -> Step:
         position, velocity = state.unbind(-1)
-        pedal = action.squeeze(-1)
-        force = pedal.clamp(-1.0, 1.0)
+        force = self.clip(action).squeeze(-1)
         short, short_velocity = position.to(torch.float32), velocity.to(torch.float32)
         at_start = short.to(state.dtype) != position
         hill = _HILL * torch.where(at_start, 3 * position, (3 * short).to(state.dtype)).cos()
-        # To gymnasium, an action beyond its bounds is a number of Python's, in double precision, and one within them numpy's.
-        pushed = (force * _POWER - hill.to(torch.float32)).to(state.dtype)
-        push = torch.where(force == pedal, pushed, force.to(state.dtype) * _POWER - hill)
-        short_velocity = (short_velocity + push.to(torch.float32)).clamp(-_MAX_SPEED, _MAX_SPEED)
+        push = force * _POWER - hill.to(torch.float32)
+        short_velocity = (short_velocity + push).clamp(-_MAX_SPEED, _MAX_SPEED)
         short = (short + short_velocity).clamp(_LEFT, _RIGHT)
         stopped = (short == _LEFT) & (short_velocity < 0)  # a wall on the left
-        velocity = torch.where(stopped, torch.zeros_like(push), torch.where(at_start, push, short_velocity.to(state.dtype)))
-        position = torch.where(at_start, position + push, short.to(state.dtype))
-        following = torch.stack([position, velocity], dim=-1).to(torch.float32).to(state.dtype)
+        velocity = torch.where(stopped, torch.zeros_like(push), short_velocity)
+        short = torch.where(at_start, (position + push).to(torch.float32), short)
+        following = torch.stack([short, velocity], dim=-1).to(state.dtype)
         terminated = (short >= _GOAL) & (velocity >= 0)
-        reward = 100.0 * terminated.to(state.dtype) - pedal.to(state.dtype) ** 2 * 0.1
+        reward = 100.0 * terminated.to(state.dtype) - force.to(state.dtype) ** 2 * 0.1
         return Step(following, reward, terminated)

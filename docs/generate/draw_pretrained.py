@@ -1,0 +1,62 @@
+"""Draw docs/figures/pretrained.webp: six moments of one held-out episode of every folder in pretrained/, a row each.
+
+python docs/generate/draw_pretrained.py
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURE = ROOT / "docs" / "figures" / "pretrained.webp"
+MOMENTS = 6
+WIDTH, HEIGHT, GAP, TITLE = 200, 134, 6, 26
+
+
+def main() -> None:
+    folders = sorted(path.parent for path in (ROOT / "pretrained").glob("*/provenance.json"))
+    row = TITLE + HEIGHT + GAP
+    strip = Image.new("RGB", (MOMENTS * (WIDTH + GAP) - GAP, len(folders) * row - GAP), "white")
+    draw = ImageDraw.Draw(strip)
+    font, small = ImageFont.load_default(16), ImageFont.load_default(11)
+    for index, folder in enumerate(folders):
+        frames = list(_episode(folder))
+        moments = np.linspace(0, 1, MOMENTS) ** 1.5 * (len(frames) - 1)  # closer at the start, where most happens
+        draw.text((0, index * row + 4), folder.name, "black", font)
+        for column, moment in enumerate(moments.round().astype(int)):
+            left, top = column * (WIDTH + GAP), index * row + TITLE
+            strip.paste(_fit(frames[moment]), (left, top))
+            draw.rectangle((left, top, left + WIDTH - 1, top + HEIGHT - 1), outline="lightgray")
+            draw.text((left + 5, top + 4), f"step {moment}", "gray", small)
+    strip.save(FIGURE, quality=85)
+    print(f"{FIGURE.relative_to(ROOT)}: {len(folders)} tasks, {FIGURE.stat().st_size / 1000:.0f} kB")
+
+
+def _episode(folder: Path) -> Iterator[Image.Image]:
+    """The frames of its video."""
+    with tempfile.TemporaryDirectory() as here:
+        command = [sys.executable, "-m", "a3c_exp.evaluate", str(folder), "--video", "--plain", "--episodes", "1"]
+        subprocess.run(command, cwd=here, check=True, stdout=subprocess.DEVNULL)
+        (video,) = Path(here).rglob("*.mp4")
+        frames = imageio_ffmpeg.read_frames(str(video))
+        size = next(frames)["size"]
+        for frame in frames:
+            yield Image.frombytes("RGB", size, frame)
+
+
+def _fit(frame: Image.Image) -> Image.Image:
+    """The largest picture of this shape that fits, in the middle of white."""
+    frame.thumbnail((WIDTH, HEIGHT))
+    cell = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    cell.paste(frame, ((WIDTH - frame.width) // 2, (HEIGHT - frame.height) // 2))
+    return cell
+
+
+if __name__ == "__main__":
+    main()
