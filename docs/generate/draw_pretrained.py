@@ -33,7 +33,7 @@ def main() -> None:
             left, top = column * (WIDTH + GAP), index * row + TITLE
             strip.paste(_fit(frames[moment]), (left, top))
             draw.rectangle((left, top, left + WIDTH - 1, top + HEIGHT - 1), outline="lightgray")
-            draw.text((left + 5, top + 4), f"step {moment}", "gray", small)
+            draw.text((left + 5, top + 4), f"step {moment}", "dimgray", small)
     strip.save(FIGURE, quality=85)
     print(f"{FIGURE.relative_to(ROOT)}: {len(folders)} tasks, {FIGURE.stat().st_size / 1000:.0f} kB")
 
