@@ -93,12 +93,7 @@ class GymnasiumEnvs(EnvBatch):
                 made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
                 self.envs.append(wrap(made if frame_skip == 1 else FrameSkip(made, frame_skip)))
             self.action_space, self.raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
-            for does, space in (("observes", self.raw_observation_space), ("acts in", self.action_space)):
-                if unsupported := describe_unsupported(space):
-                    raise ConfigError(
-                        f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
-                        "Tuple or Dict of these. Try a wrapper (env.wrappers) that turns it into one of them"
-                    )
+            self._require_supported_spaces()
             own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
             self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
             box, self._encode = observation_encoder(self.raw_observation_space)
@@ -128,6 +123,15 @@ class GymnasiumEnvs(EnvBatch):
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
+
+    def _require_supported_spaces(self) -> None:
+        assert self.raw_observation_space is not None
+        for does, space in (("observes", self.raw_observation_space), ("acts in", self.action_space)):
+            if unsupported := describe_unsupported(space):
+                raise ConfigError(
+                    f"env.id={self._id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, "
+                    "and Tuple or Dict of these. Try a wrapper (env.wrappers) that turns it into one of them"
+                )
 
     def _require_same_spaces(self, evaluated: "GymnasiumEnvs") -> None:
         evaluated.close()

@@ -151,6 +151,7 @@ def test_a_class_of_another_kind_is_not_called_even_if_its_module_is_trusted(tar
 def test_what_the_user_trusts_is_imported_and_is_the_users_own_once_resumed(stranger: Path) -> None:
     """Neighbors: a sub-module is trusted with its package, another one of a similar name is not."""
     rewrite(stranger / ".hydra" / "config.yaml", change("env.wrappers", ["evil.Wrapper"]))
+    rewrite(stranger / ".hydra" / "config.yaml", change("env.backend", "gymnasium"))  # tensors have no wrappers
     for trusted in ("evi", "evil.Wrapper.x", "evi.l"):
         ended = run("run", "--trust", trusted, module="a3c_exp.evaluate", cwd=stranger.parent)
         assert ended.returncode == 2 and not (stranger.parent / "pwned").exists()
