@@ -5,7 +5,8 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from a3c_exp.envs.tensor.base import Step, TensorEnv
+from a3c_exp.envs.tensor.base import Step
+from a3c_exp.envs.tensor.mountain_car import MountainCar
 
 _POWER = 0.0015
 _HILL = 0.0025
@@ -13,7 +14,7 @@ _MAX_SPEED = 0.07
 _LEFT, _RIGHT, _GOAL = -1.2, 0.6, 0.45
 
 
-class MountainCarContinuous(TensorEnv):
+class MountainCarContinuous(MountainCar):
     """gymnasium's ``Continuous_MountainCarEnv``. The state is ``[position, velocity]``; a step pays -0.1 times the square
     of the action, and 100 where it reaches the goal.
 
@@ -21,21 +22,12 @@ class MountainCarContinuous(TensorEnv):
     same. (A start that single precision can hold, one of 500 million, is taken for a later step.)
     """
 
-    state_size = 2
-    reset_noise = 1
     max_episode_steps = 999
     render_env_id = "MountainCarContinuous-v0"
 
     def __init__(self) -> None:
-        self.observation_space = Box(np.array([_LEFT, -_MAX_SPEED], np.float32), np.array([_RIGHT, _MAX_SPEED], np.float32))
+        super().__init__()
         self.action_space = Box(-1.0, 1.0, (1,), np.float32)
-
-    def reset(self, noise: Tensor) -> Tensor:
-        position = noise[..., 0] * (-0.4 - -0.6) - 0.6
-        return torch.stack([position, torch.zeros_like(position)], dim=-1)
-
-    def observe(self, state: Tensor) -> Tensor:
-        return state.to(torch.float32)
 
     def step(self, state: Tensor, action: Tensor) -> Step:
         position, velocity = state.unbind(-1)
