@@ -7,7 +7,7 @@
 # make browser  set up, then look at the dashboard in a Chromium of this machine, with a run that trains and with 1,000 runs
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
-# make check    lint, test and docs: what CI runs, and the one command before a change is proposed
+# make check    lint, test and docs: the one command before a change is proposed
 # make fuzz     set up, then 2,000 new random command lines, files, damaged run directories and spaces   (EXAMPLES=200 for fewer)
 # make bench    set up, then the benchmarks    (make bench ARGS="--repeats 5")
 # make sync     set up, then upload runs that were logged offline to Weights & Biases; needs `wandb login` once
