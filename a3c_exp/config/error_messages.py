@@ -1,5 +1,7 @@
 """Errors of Hydra and OmegaConf, said again in one line: what was got, what is allowed, what to type."""
 
+import importlib
+import inspect
 import re
 import shlex
 import typing
@@ -12,7 +14,7 @@ from typing import Any
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
@@ -160,13 +162,25 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
         keys = schema.keys(config)
     except (HydraException, OmegaConfBaseException):
-        keys = list(schema.Config.__dataclass_fields__)
+        config, keys = OmegaConf.create(), list(schema.Config.__dataclass_fields__)
+    if _may_be_added(key, config):
+        return f"{key} is not in the chosen option, whose class takes it. Try +{key}=..."
     if others := _options_with(key):
         option = others[0].partition("=")[2]
         if f"+logger@logger.{option}={option}" in overrides:  # of a list
             return f"{key}: of several loggers each has its own keys. Try logger.{option}.{key.partition('.')[2]}=..."
         return f"{key} is a key of {' and '.join(others)}, which was not chosen. Try {others[0]} {key}=..."
     return f"there is no key {key}. {explain_key(key, keys) or 'python -m a3c_exp --help lists them all'}"
+
+
+def _may_be_added(key: str, config: DictConfig) -> bool:
+    """Whether the class of a group's chosen option has an argument that its file does not name."""
+    group, _, name = key.partition(".")
+    target = OmegaConf.select(config, f"{group}._target_")
+    if not isinstance(target, str):
+        return False
+    module, _, cls = target.rpartition(".")
+    return name in inspect.signature(getattr(importlib.import_module(module), cls)).parameters
 
 
 def _options_with(key: str) -> list[str]:

@@ -32,6 +32,9 @@ OTHER_NAMES = {
     "screenshots.every_env_steps": "render_freq",
     "env.wrappers": "env_wrapper wrapper_class",
     "env.kwargs": "env_kwargs env_config",
+    "env.frame_skip": "frameskip action_repeat",
+    "normalize.observation": "norm_obs normalize_obs normalize_observation normalize_observations",
+    "normalize.reward": "norm_reward normalize_reward normalize_rewards",
     "model.head.use_sde": "use_sde use_gsde gsde",
     "model.head.sde_sample_freq": "sde_sample_freq",
     "model.head.full_std": "full_std",
@@ -57,8 +60,6 @@ OTHER_WAYS = {
     "squash_output use_squashing": "Here it is model.head.kind=squashed_gaussian",
     "use_gae": "Here gae_lambda below 1 uses it, and gae_lambda=1 does not",
     "frame_stack n_stack": "Here it is 'env.wrappers=[{_target_: gymnasium.wrappers.FrameStackObservation, stack_size: 4}]'",
-    "normalize norm_obs norm_reward normalize_reward normalize_observation":
-        "Here scales are fixed: reward_shift and reward_scale, and gymnasium.wrappers.RescaleObservation in env.wrappers",
     "batch_size n_epochs num_epochs update_epochs num_minibatches clip_range clip_coef clip_vloss target_kl buffer_size "
     "learning_starts train_freq gradient_steps target_update_interval exploration_fraction ppo_epoch num_mini_batch":
         "It belongs to other algorithms: A3C and A2C use each step once, in the order in which it was made",
@@ -84,6 +85,8 @@ def explain_key(key: str, keys: Collection[str]) -> str:
     """
     parent, dot, last = key.rpartition(".")
     name = last.strip("-").replace("-", "_").lower()
+    if parent == "env.kwargs":
+        return f"An argument that is new takes a plus: +{key}=..."
     for candidate in (f"{parent}{dot}{_KEYS.get(name)}", _KEYS.get(name)):
         if candidate in keys:
             return f"Here it is called {candidate}"

@@ -1,6 +1,6 @@
 """Any gymnasium environment by its id, K copies side by side in one process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isfinite
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.frame_skip import FrameSkip
+from a3c_exp.envs.frame_skip import FrameSkip, require_divisor
 from a3c_exp.envs.info_means import episode_info
 from a3c_exp.envs.registry import make_environment, registered_spec
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
@@ -64,7 +64,8 @@ class GymnasiumEnvs(EnvBatch):
             one step.
 
     Raises:
-        ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
+        ConfigError: no such id or wrapper, arguments that either refuses, spaces that no model supports, or a
+            ``frame_skip`` that does not divide the environment's time limit.
     """
 
     def __init__(
@@ -81,20 +82,25 @@ class GymnasiumEnvs(EnvBatch):
     ) -> None:
         spec = registered_spec(id)
         self.num_envs, self._id = num_envs, id
+        if frame_skip > 1:
+            self.on_frame: Callable[[], None] | None = None
         wrap = compose_wrappers(wrappers, log_info)
         bare = replace(spec, max_episode_steps=None, order_enforce=False, disable_env_checker=True)
         # An environment that cannot render need not know the word.
         arguments = build_arguments(kwargs or {}, "env.kwargs") | ({} if render_mode is None else {"render_mode": render_mode})
+        own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
+        require_divisor(frame_skip, own_limit, id)
+        limit_seen = run_max_episode_steps or (spec.max_episode_steps and spec.max_episode_steps // frame_skip)
         self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
             for _ in range(num_envs):
                 made = make_environment(id, bare, arguments)
                 assert made.unwrapped.spec is not None
-                made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
-                self.envs.append(wrap(made if frame_skip == 1 else FrameSkip(made, frame_skip)))
+                made.unwrapped.spec.max_episode_steps = limit_seen
+                held = made if frame_skip == 1 else FrameSkip(made, frame_skip, None if self.envs else self._report_frame)
+                self.envs.append(wrap(held))
             self.action_space, self.raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
             self._require_supported_spaces()
-            own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
             self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
             box, self._encode = observation_encoder(self.raw_observation_space)
             self.observation_space: Box = box
@@ -107,7 +113,7 @@ class GymnasiumEnvs(EnvBatch):
             raise
         self.episode_info = episode_info(self.envs)
         self.action_names = ACTION_NAMES.get(id.rpartition(":")[2])
-        self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30) / frame_skip
+        self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30)
         self.observation = np.zeros((num_envs, *box.shape), np.uint8 if is_bytes(self.raw_observation_space) else np.float32)
         flat = self.observation.reshape(-1)
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
@@ -246,6 +252,10 @@ class GymnasiumEnvs(EnvBatch):
 
     def _mistake(self, k: int, call: Call, returned: Any, error: Exception) -> EnvInterfaceError:
         return EnvInterfaceError(f"env.id={self._id}: {describe_mistake(call, returned, error)}. {_MEND}", k)
+
+    def _report_frame(self) -> None:
+        if self.on_frame is not None:
+            self.on_frame()
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment; a ConfigError if it draws none."""

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from a3c_exp.system.cli import CommandParser, print_rows, run_command
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.system.memory import gc_frozen
+from a3c_exp.system.number_format import format_env_steps
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from a3c_exp.evaluate.evaluator import EvaluatorConfig
     from a3c_exp.parallelism.base import TrainingSetup
     from a3c_exp.runs.log_records import EvaluationRecord
@@ -105,10 +108,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             evaluations.append(evaluation)
             if seed_directories:  # as soon as it is known: many seeds take a while
                 interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
-                where = f"{'/'.join(item.checkpoint.parts[-3:])} (after {evaluation.env_step:,} environment steps)"
+                steps = format_env_steps(evaluation.env_step, config.env.get("frame_skip"))
+                where = f"{'/'.join(item.checkpoint.parts[-3:])} (after {steps})"
                 print_rows([(f"seed {config.seed}", f"{evaluation.mean:>9.1f} {interval:<22} {where}")])
     actions = "sampled actions" if arguments.stochastic else "deterministic actions"
-    rows = _seeds_rows(evaluations, actions) if seed_directories else _run_rows(saved[0], evaluations[0], actions)
+    rows = _seeds_rows(evaluations, actions) if seed_directories else _run_rows(saved[0], evaluations[0], actions, configs[0])
     print_rows([*rows, *picture_rows])
 
 
@@ -151,10 +155,13 @@ def _render(
     return []
 
 
-def _run_rows(saved: "SavedWeights", evaluation: "EvaluationRecord", actions: str) -> list[tuple[str, str]]:
+def _run_rows(
+    saved: "SavedWeights", evaluation: "EvaluationRecord", actions: str, config: "DictConfig"
+) -> list[tuple[str, str]]:
+    steps = format_env_steps(evaluation.env_step, config.env.get("frame_skip"))
     interval = f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"
     return [
-        ("checkpoint", f"{saved.checkpoint} (after {evaluation.env_step:,} environment steps)"),
+        ("checkpoint", f"{saved.checkpoint} (after {steps})"),
         ("episodes", f"{evaluation.episodes} held-out, {evaluation.mean_length:.0f} steps on average, {actions}"),
         ("mean return", f"{evaluation.mean:.1f}"),
         ("95 % interval", interval if evaluation.episodes > 1 else "one episode has none"),

@@ -120,7 +120,7 @@ def _weights_config(arguments: argparse.Namespace) -> "WeightsConfig":
 
 def _exported_rows(exported: "ExportedWeights") -> list[tuple[str, str]]:
     return [
-        ("exported", f"{exported.saved.checkpoint} (after {exported.saved.env_step:,} environment steps)"),
+        ("exported", f"{exported.saved.checkpoint} (after {exported.saved.env_step:,} steps)"),
         *_score(exported.evaluation),
         ("episodes", f"{exported.evaluation.episodes} held-out, deterministic actions, weights as stored"),
     ]
@@ -187,7 +187,7 @@ def _export_files(arguments: argparse.Namespace) -> None:
             "trained": without_private_arguments(trained_by),
             "exported": without_private_arguments(command()),
         }
-    print_rows([("exporting", f"{saved.checkpoint} (after {saved.env_step:,} environment steps)"), *_score(evaluation)])
+    print_rows([("exporting", f"{saved.checkpoint} (after {saved.env_step:,} steps)"), *_score(evaluation)])
     for path, difference in export_policy(setup, saved, evaluation_config, arguments.seed, metadata, paths):
         print_rows([("written", f"{path}, {path.stat().st_size / 1e6:.2f} MB"), ("checked", str(difference))])
 

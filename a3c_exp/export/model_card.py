@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.tolerant_io import mapping
-from a3c_exp.system.number_format import format_count, format_duration, format_interval
+from a3c_exp.system.number_format import format_duration, format_env_steps, format_interval
 
 CARD, REPLAY = "README.md", "replay.mp4"
 """As the hub names them; it plays a file of that name on the page."""
@@ -31,11 +31,12 @@ def model_card(
         replay: what ``replay.mp4`` shows; empty: there is none.
     """
     algorithm, env = _algorithm(config), env_name(config)
+    steps = format_env_steps(provenance["env_steps"], config.env.get("frame_skip"))
     sections = [
         f"---\n{_metadata(algorithm, env, provenance)}---",
         f"# {algorithm} on {env}",
         f"A policy for `{env}`, trained by advantage actor-critic ({_PAPER}) with a3c_exp. "
-        f"It has {provenance['weights']:,} weights, after {format_count(provenance['env_steps'])} environment steps.",
+        f"It has {provenance['weights']:,} weights, after {steps}.",
         *([f"`{REPLAY}` shows {replay}."] if replay else []),
         "## Score",
         _score(provenance),

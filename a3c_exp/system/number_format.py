@@ -13,6 +13,11 @@ def format_count(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else NO_VALUE
 
 
+def format_env_steps(env_steps: int, frame_skip: int | None) -> str:
+    """``300,000 environment steps``; ``600,000 actions of 10 frames each`` where an action is held for several."""
+    return f"{env_steps:,} " + (f"actions of {frame_skip} frames each" if (frame_skip or 1) > 1 else "environment steps")
+
+
 def format_number(value: float, uncertainty: float = math.nan) -> str:
     """To two digits of its ``uncertainty``, else to four of its own; ``-`` for NaN.
 

@@ -16,7 +16,7 @@ from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.record import load, no_run_directory
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 
-_KEPT = ("seed", "num_seeds", "workers", "name", "env.id")
+_KEPT = ("seed", "num_seeds", "workers", "name", "env.id", "env.frame_skip")
 """Keys that say which run it is; other values than these make it another one."""
 _ABSENT = object()
 

@@ -6,7 +6,6 @@ python docs/generate/draw_pretrained.py
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -26,28 +25,27 @@ def main() -> None:
     draw = ImageDraw.Draw(strip)
     font, small = ImageFont.load_default(16), ImageFont.load_default(11)
     for index, folder in enumerate(folders):
-        frames = list(_episode(folder))
-        moments = np.linspace(0, 1, MOMENTS) ** 1.5 * (len(frames) - 1)  # closer at the start, where most happens
+        cells, frames_per_second = _episode(folder)
+        moments = np.linspace(0, 1, MOMENTS) ** 1.5 * (len(cells) - 1)  # closer at the start, where most happens
         draw.text((0, index * row + 4), folder.name, "black", font)
         for column, moment in enumerate(moments.round().astype(int)):
             left, top = column * (WIDTH + GAP), index * row + TITLE
-            strip.paste(_fit(frames[moment]), (left, top))
+            strip.paste(cells[moment], (left, top))
             draw.rectangle((left, top, left + WIDTH - 1, top + HEIGHT - 1), outline="lightgray")
-            draw.text((left + 5, top + 4), f"step {moment}", "dimgray", small)
+            draw.text((left + 5, top + 4), f"{moment / frames_per_second:.1f} s", "dimgray", small)
     strip.save(FIGURE, quality=85)
     print(f"{FIGURE.relative_to(ROOT)}: {len(folders)} tasks, {FIGURE.stat().st_size / 1000:.0f} kB")
 
 
-def _episode(folder: Path) -> Iterator[Image.Image]:
-    """The frames of its video."""
+def _episode(folder: Path) -> tuple[list[Image.Image], float]:
+    """The frames of its video, fitted, and how many there are in a second."""
     with tempfile.TemporaryDirectory() as here:
         command = [sys.executable, "-m", "a3c_exp.evaluate", str(folder), "--video", "--plain", "--episodes", "1"]
         subprocess.run(command, cwd=here, check=True, stdout=subprocess.DEVNULL)
         (video,) = Path(here).rglob("*.mp4")
         frames = imageio_ffmpeg.read_frames(str(video))
-        size = next(frames)["size"]
-        for frame in frames:
-            yield Image.frombytes("RGB", size, frame)
+        about = next(frames)
+        return [_fit(Image.frombytes("RGB", about["size"], frame)) for frame in frames], about["fps"]
 
 
 def _fit(frame: Image.Image) -> Image.Image:

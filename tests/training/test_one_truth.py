@@ -51,6 +51,7 @@ def test_what_came_from_the_surroundings_is_saved_as_it_was(finished: Path) -> N
         ("num_seeds=2", "keeps its num_seeds, which is 1"),
         ("env.id=Acrobot-v1", "keeps its env.id, which is CartPole-v1"),
         ("workers=3", "keeps its workers, which is 2"),
+        ("env.frame_skip=2", "keeps its env.frame_skip, which is 1"),
         (
             "optimizer._target_=a3c_exp.optimizers.sgd.SGD",
             "keeps its optimizer._target_, which is a3c_exp.optimizers.adam.Adam",

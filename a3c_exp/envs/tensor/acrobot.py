@@ -13,6 +13,7 @@ _SECONDS = 0.2
 _GRAVITY = 9.8
 _MAX_SPEEDS = (4 * math.pi, 9 * math.pi)
 _START = 0.1
+_MOST_TURNS = 5  # within a step, and one to spare
 
 
 class Acrobot(TensorEnv):
@@ -56,8 +57,9 @@ class Acrobot(TensorEnv):
         k2 = _derivative(state + _SECONDS / 2 * k1, torque)
         k3 = _derivative(state + _SECONDS / 2 * k2, torque)
         k4 = _derivative(state + _SECONDS * k3, torque)
-        angle, bend, speed, bend_speed = (state + _SECONDS / 6.0 * (k1 + 2 * k2 + 2 * k3 + k4)).unbind(-1)
-        angle, bend = _wrap(angle), _wrap(bend)
+        following = state + _SECONDS / 6.0 * (k1 + 2 * k2 + 2 * k3 + k4)
+        angle, bend = _wrap(following[..., :2]).unbind(-1)
+        speed, bend_speed = following[..., 2:].unbind(-1)
         speed = speed.clamp(-_MAX_SPEEDS[0], _MAX_SPEEDS[0])
         bend_speed = bend_speed.clamp(-_MAX_SPEEDS[1], _MAX_SPEEDS[1])
         terminated = -angle.cos() - (bend + angle).cos() > 1.0
@@ -78,10 +80,11 @@ def _derivative(state: Tensor, torque: Tensor) -> Tensor:
 
 
 def _wrap(angle: Tensor) -> Tensor:
-    """Into [-pi, pi], by whole turns, of which one step makes two at most."""
+    """Into [-pi, pi], by one turn after another as gymnasium does it, which rounds otherwise than all turns at once. A step at
+    the highest speeds makes four."""
     turn = 2 * math.pi
-    for _ in range(2):
+    for _ in range(_MOST_TURNS):
         angle = torch.where(angle > math.pi, angle - turn, angle)
-    for _ in range(2):
+    for _ in range(_MOST_TURNS):
         angle = torch.where(angle < -math.pi, angle + turn, angle)
     return angle

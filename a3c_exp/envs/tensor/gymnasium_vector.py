@@ -21,7 +21,8 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
     """What ``gymnasium.vector.SyncVectorEnv`` of the same environment and time limit is, step by step, and faster.
 
     Each environment has a random generator of its own, seeded with ``seed + its index`` or from a list of seeds; episodes that
-    begin by themselves go on drawing from it. Returned arrays are copies.
+    begin by themselves go on drawing from it. Returned arrays are copies. Actions beyond their bounds are clipped, for which
+    gymnasium's MountainCarContinuous takes more off the reward.
 
     Args:
         env: the environment in tensors.

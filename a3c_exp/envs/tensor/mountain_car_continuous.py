@@ -8,7 +8,6 @@ from torch import Tensor
 from a3c_exp.envs.tensor.base import Step
 from a3c_exp.envs.tensor.mountain_car import MountainCar
 
-_POWER = 0.0015
 _HILL = 0.0025
 _MAX_SPEED = 0.07
 _LEFT, _RIGHT, _GOAL = -1.2, 0.6, 0.45
@@ -16,7 +15,8 @@ _LEFT, _RIGHT, _GOAL = -1.2, 0.6, 0.45
 
 class MountainCarContinuous(MountainCar):
     """gymnasium's ``Continuous_MountainCarEnv``. The state is ``[position, velocity]``; a step pays -0.1 times the square
-    of the action, and 100 where it reaches the goal.
+    of the action, clipped to its bounds, and 100 where it reaches the goal. (gymnasium makes a caller who exceeds the bounds
+    pay for the whole action; runs clip it for gymnasium's code.)
 
     gymnasium begins an episode in double precision and goes on in single precision: so does this, and every rounding is the
     same. (A start that single precision can hold, one of 500 million, is taken for a later step.)
@@ -26,7 +26,7 @@ class MountainCarContinuous(MountainCar):
     render_env_id = "MountainCarContinuous-v0"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(power=0.0015)
         self.action_space = Box(-1.0, 1.0, (1,), np.float32)
 
     def step(self, state: Tensor, action: Tensor) -> Step:
@@ -35,7 +35,7 @@ class MountainCarContinuous(MountainCar):
         short, short_velocity = position.to(torch.float32), velocity.to(torch.float32)
         at_start = short.to(state.dtype) != position
         hill = _HILL * torch.where(at_start, 3 * position, (3 * short).to(state.dtype)).cos()
-        push = force * _POWER - hill.to(torch.float32)
+        push = force * self._power - hill.to(torch.float32)
         short_velocity = (short_velocity + push).clamp(-_MAX_SPEED, _MAX_SPEED)
         short = (short + short_velocity).clamp(_LEFT, _RIGHT)
         stopped = (short == _LEFT) & (short_velocity < 0)  # a wall on the left

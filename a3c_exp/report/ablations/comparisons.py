@@ -84,7 +84,8 @@ class ControlledComparison:
             arm: tuple(run for run in runs if run.seed in {str(self.first_seeds[arm] + offset) for offset in range(num_seeds)})
             for arm, runs in self.arms.items()
         }
-        return replace(self, arms=arms)
+        found = replace(self, arms=arms)
+        return replace(found, unequal=_unequal_budgets(found))
 
     def arm_label(self, arm: str) -> str:
         """One of ``arms`` in words: ``12 workers``, ``lag 11``."""

@@ -76,6 +76,27 @@ def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: 
     assert ends >= 50 and (terminations >= 20 or id == "Pendulum-v1")
 
 
+def test_an_acrobot_that_turns_several_times_within_a_step_is_gymnasiums_too() -> None:
+    """From any state that there is, the fastest ones too, which play rarely comes to."""
+    k, high = 200, np.array([np.pi, np.pi, 4 * np.pi, 9 * np.pi])
+    generator = np.random.default_rng(0)
+    ours, theirs = TensorEnvBatch(make_tensor_env("Acrobot-v1"), k), gymnasium.make("Acrobot-v1").unwrapped
+    theirs.reset(seed=0)
+    turned = 0
+    for _ in range(50):
+        states = generator.uniform(-high, high, (k, 4))
+        states[::2, 3] = np.copysign(high[3], states[::2, 3])
+        actions = generator.integers(0, 3, k)
+        ours.env_state[:] = states
+        ours.step(actions, np.ones(k, np.bool_))
+        for index, action in enumerate(actions):
+            theirs.state = states[index].copy()
+            theirs.step(int(action))
+            assert ours.env_state[index].tolist() == [float(number) for number in theirs.state]
+        turned += int((np.abs(ours.env_state[:, 1] - states[:, 1]) > np.pi).sum())
+    assert turned > 100
+
+
 @every_task
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-12), (torch.float32, 3e-5)])
 def test_torch_computes_the_same_to_rounding_in_either_precision(id: str, dtype: torch.dtype, within: float) -> None:
@@ -107,7 +128,7 @@ def test_torch_computes_the_same_to_rounding_in_either_precision(id: str, dtype:
 @every_task
 def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) -> None:
     """``[S, K]`` at once; every episode begins from the noise of its seed, and ends as gymnasium's TimeLimit says."""
-    shape, limit, steps = (2, 8), 11, 70
+    shape, limit, steps = (2, 8), 120, 260
     env = make_tensor_env(id)
     theirs = [gymnasium.make(id, max_episode_steps=limit) for _ in range(16)]
     seeds = np.arange(16)
@@ -116,7 +137,8 @@ def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) ->
     first = np.array([env.reset(seed=int(seed))[0] for env, seed in zip(theirs, seeds, strict=True)])
     np.testing.assert_allclose(env.observe(state[..., :-1]).reshape(16, -1).numpy(), first, rtol=0, atol=1e-6)
     ends = {"terminated": 0, "truncated": 0}
-    for action in random_actions(id, (steps, 16)):
+    for sampled in random_actions(id, (steps, 16)):
+        action = swing_up(id, sampled, state[..., :-1].reshape(16, -1).numpy())
         next_noise = torch.from_numpy(np.stack([env.draw_noise(int(seed) + 100) for seed in seeds])).view(*shape, -1)
         given = torch.from_numpy(action).view(*shape, *action.shape[1:])
         out = advance(env, state, given, next_noise, limit)
@@ -134,7 +156,7 @@ def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) ->
                 observed, _ = task.reset(seed=int(seeds[k]))
                 assert flat[0][k, -1] == 0
             np.testing.assert_allclose(flat[1][k], observed, rtol=0, atol=1e-6)
-    assert ends["truncated"] > 10 and (ends["terminated"] > 10 or id != "CartPole-v1")
+    assert (ends["truncated"] > 5 or id == "CartPole-v1") and (ends["terminated"] > 5 or id == "Pendulum-v1")
 
 
 def test_a_learner_that_bootstraps_is_not_shown_the_next_episode() -> None:

@@ -39,8 +39,8 @@ def write_batch(
     planned = {"sizes": [5, 10, 15], "comparisons": 2} if looks is ... else looks
     config = {"ablation": {**section(planned), "arm": arm}}  # type: ignore[arg-type]
     return write_arm(
-        root, "mine", "", arm, way or WAYS[arm], seeds=number, first_seed=first, episodes=10, in_steps=True, config=config,
-        folder=f"{arm},seed={first}", **more,
+        root, "mine", "", arm, way or WAYS[arm], seeds=number, first_seed=first, in_steps=True, config=config,
+        folder=f"{arm},seed={first}", **({"episodes": 10} | more),
     )  # fmt: skip
 
 
@@ -91,6 +91,21 @@ def test_a_look_takes_a_whole_batch_and_does_not_undo_what_an_earlier_one_decide
     write_batch(tmp_path, "wild", 9, 1, status="failed")
     (effect,) = verdicts(tmp_path)["Wilder"].effects
     assert (effect.look, effect.seeds) == (2, 9)
+
+
+def test_later_seeds_of_another_length_do_not_undo_a_look(tmp_path: Path) -> None:
+    for arm in WAYS:
+        write_batch(tmp_path, arm, 0, 5)
+    write_batch(tmp_path, "good", 5, 5, episodes=30)
+    found = find_comparisons(read_runs([tmp_path]))
+    assert found[0].unequal and not found[0].at_look(5).unequal
+    assert verdicts(tmp_path)["Better"].decision == "supported"
+
+
+def test_a_look_at_which_no_claim_had_both_of_its_arms_is_the_first(tmp_path: Path) -> None:
+    write_batch(tmp_path, "good", 0, 5)
+    look = look_at(tmp_path)
+    assert (look.seeds, look.num_verdicts - len(look.undecided), look.waiting) == (5, 0, ())
 
 
 def test_no_seeds_are_asked_for_beyond_the_most(tmp_path: Path) -> None:
