@@ -13,13 +13,16 @@ from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration
 
 def look_lead(comparisons: Sequence[ControlledComparison]) -> str:
     """What is to be known of ablations whose seeds came in batches; empty without any."""
-    by_ablation = {one.ablation: one for one in comparisons if one.report.looks is not None}
+    plans: dict[tuple[str, tuple[int, ...], int], list[str]] = {}  # the controls of one sweep share its looks
+    for one in comparisons:
+        if (looks := one.report.looks) is not None:
+            plans.setdefault((one.label, tuple(looks.sizes), looks.comparisons), []).append(one.title)
     sentences = []
-    for one in by_ablation.values():
-        assert one.report.looks is not None
-        sizes, number = one.report.looks.sizes, one.report.looks.comparisons
+    for (label, sizes, number), titles in plans.items():
+        several = sum(other == label for other, *_ in plans) > 1
+        name = f"{label} ({', '.join(titles)})" if several else label
         sentences.append(
-            f"The seeds of {one.label} came in batches: groups got further ones, up to {sizes[-1]}, while a verdict on them "
+            f"The seeds of {name} came in batches: groups got further ones, up to {sizes[-1]}, while a verdict on them "
             f"was undecided. Its {len(sizes)} looks were planned beforehand, and its {number} comparisons hold together at all "
             f"of them with {100 * CONFIDENCE:.0f} %, whenever it was stopped (alpha spending, Lan and DeMets 1983)."
         )

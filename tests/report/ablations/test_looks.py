@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from a3c_exp.config.ablation import Looks
 from a3c_exp.report.ablations.comparisons import find_comparisons
+from a3c_exp.report.ablations.look_tables import look_lead
 from a3c_exp.report.ablations.looks import look_at
 from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.ablations.verdicts import Verdict, evaluate_claims
@@ -126,6 +128,16 @@ def test_the_page_says_how_many_looks_and_seeds_there_were(root: Path) -> None:
     ]
     assert {row[1] for row in tables["What it took"]} == {"5"}
     assert "lan1983" in cited_keys(read_runs([root]), has_verdicts=True)
+
+
+def test_two_sweeps_of_one_ablation_say_their_own_looks(root: Path) -> None:
+    found = find_comparisons(read_runs([root]))
+    later = Looks((5, 20), 7)
+    other = replace(found[0], control="tuned", report=replace(found[0].report, looks=later))
+    lead = look_lead([*found, other])
+    assert "The seeds of mine (as configured) came in batches: groups got further ones, up to 15" in lead
+    assert "its 2 comparisons hold" in lead and "up to 20" in lead and "its 7 comparisons hold" in lead
+    assert look_lead(found).startswith("The seeds of mine came in batches")
 
 
 def test_ablations_with_fixed_seeds_are_judged_as_if_the_others_were_not_there(root: Path, tmp_path: Path) -> None:
