@@ -180,7 +180,10 @@ def _may_be_added(key: str, config: DictConfig) -> bool:
     if not isinstance(target, str):
         return False
     module, _, cls = target.rpartition(".")
-    return name in inspect.signature(getattr(importlib.import_module(module), cls)).parameters
+    try:
+        return name in inspect.signature(getattr(importlib.import_module(module), cls)).parameters
+    except Exception:  # whatever importing a user's module raises, which is not what is to be said here
+        return False
 
 
 def _options_with(key: str) -> list[str]:
