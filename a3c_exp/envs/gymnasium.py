@@ -81,10 +81,9 @@ class GymnasiumEnvs(EnvBatch):
         frame_skip: PositiveInt = 1,
     ) -> None:
         spec = registered_spec(id)
-        self.num_envs, self._id = num_envs, id
+        self.num_envs, self._id, wrap = num_envs, id, compose_wrappers(wrappers, log_info)
         if frame_skip > 1:
             self.on_frame: Callable[[], None] | None = None
-        wrap = compose_wrappers(wrappers, log_info)
         bare = replace(spec, max_episode_steps=None, order_enforce=False, disable_env_checker=True)
         # An environment that cannot render need not know the word.
         arguments = build_arguments(kwargs or {}, "env.kwargs") | ({} if render_mode is None else {"render_mode": render_mode})
