@@ -14,7 +14,11 @@ def format_count(value: float) -> str:
 
 
 def format_env_steps(env_steps: int, frame_skip: int | None) -> str:
-    """``300,000 environment steps``; ``600,000 actions of 10 frames each`` where an action is held for several."""
+    """A run's steps, which are actions where each is held for several of the environment's.
+
+    >>> format_env_steps(300_000, None), format_env_steps(300_000, 1), format_env_steps(600_000, 10)
+    ('300,000 environment steps', '300,000 environment steps', '600,000 actions of 10 frames each')
+    """
     return f"{env_steps:,} " + (f"actions of {frame_skip} frames each" if (frame_skip or 1) > 1 else "environment steps")
 
 

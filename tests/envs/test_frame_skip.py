@@ -65,7 +65,7 @@ def test_the_time_limit_is_the_tasks_own_and_ends_with_an_action(backend: Backen
     assert str(caught.value).endswith("Try env.frame_skip=2")
 
 
-def test_a_wrapper_that_asks_for_the_time_limit_is_told_it_in_actions() -> None:
+def test_a_wrapper_that_asks_for_the_time_limit_gets_it_in_actions() -> None:
     wrapper = {"_target_": "gymnasium.wrappers.TimeAwareObservation", "normalize_time": True}
     envs = GymnasiumEnvs("MountainCar-v0", 1, wrappers=[wrapper], frame_skip=10)
     envs.reset(0, 0)

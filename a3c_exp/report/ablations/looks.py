@@ -19,7 +19,7 @@ def look_at(directory: Path) -> Look:
     looks = [effect.look for verdict in verdicts for effect in verdict.effects]
     sizes = next((one.report.looks.sizes for one in comparisons if one.report.looks is not None), [0])
     return Look(
-        seeds=sizes[max(looks, default=0) - 1] if any(looks) else sizes[0],
+        seeds=sizes[max([1, *looks]) - 1],
         num_verdicts=len(verdicts),
         undecided=tuple(_in_words(verdict) for verdict in verdicts if verdict.decision == "undecided"),
         waiting=tuple(sorted({str(run.path.resolve().relative_to(root)) for run in waiting})),
