@@ -5,7 +5,7 @@ purpose and the worker. Its counter is the round or episode number, which is all
 """
 
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ def random_stream(seed: int, purpose: StreamPurpose, worker: int = 0, counter: i
     return np.random.Generator(np.random.Philox(key=_philox_key(seed, purpose, worker), counter=[0, 0, counter, 0]))
 
 
+@lru_cache(maxsize=4096)  # asked for when an episode is laid out ahead, and when it begins
 def env_seed(seed: int, worker: int, episode: int, purpose: StreamPurpose = StreamPurpose.environment) -> int:
     """The seed that a worker's environment is reset with at its ``episode``-th episode: an integer in [0, 2^53)."""
     return int(random_stream(seed, purpose, worker, episode).integers(2**53))

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 
+EndedByRound = Sequence[tuple[int, Sequence[EndedEpisode]]]
+"""Episodes that ended in rounds which follow each other, with the number of the round."""
+
 
 @dataclass(frozen=True)
 class RoundResult:
@@ -41,6 +44,11 @@ class RoundResult:
         if own == slice(0, workers):
             return self
         own_rows = slice(own.start * rows // workers, own.stop * rows // workers)
-        mine = (episode for episode in self.ended if own.start <= episode.worker < own.stop)
-        ended = [replace(episode, worker=episode.worker - own.start) for episode in mine]
+        ended = episodes_of(self.ended, own)
         return RoundResult(self.gradients[own_rows], self.window_stats[own_rows], self.steps[own], ended)
+
+
+def episodes_of(ended: Sequence[EndedEpisode], own: slice) -> Sequence[EndedEpisode]:
+    """Those of these workers, numbered from 0."""
+    mine = (episode for episode in ended if own.start <= episode.worker < own.stop)
+    return [replace(episode, worker=episode.worker - own.start) for episode in mine]

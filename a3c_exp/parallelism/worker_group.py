@@ -97,6 +97,7 @@ class WorkerGroup:
         self._vectorized_gradient: VectorizedFunction | None = None
         self._noise = WorkerNoise(model.distribution, setup.learner.n_step, self.worker_ids)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
+        self._begins_round = False  # whether the burst's next round has to be begun
         self._full_windows = np.full(len(self.worker_ids), setup.learner.n_step)
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
 
@@ -123,6 +124,11 @@ class WorkerGroup:
     def has_fused_rounds(self) -> bool:
         """Whether a whole round is compiled, the environments and all."""
         return self._fused_rollout is not None
+
+    @property
+    def bursts_outlast_episodes(self) -> bool:
+        """Whether ``begin_burst(..., through_ends=True)`` is possible: episodes begin inside a round, as many as there are."""
+        return self._fused_rollout is not None and self._fused_rollout.begins_episodes_freely
 
     @property
     def in_episode(self) -> NDArray[np.bool_]:
@@ -205,27 +211,29 @@ class WorkerGroup:
         assert self._rollout is not None and self._acted is not None
         return RoundResult(gradients, window_stats, self._rollout.steps_taken, self._acted[1])
 
-    def begin_burst(self, max_rounds: int) -> int:
+    def begin_burst(self, max_rounds: int, through_ends: bool = False) -> int:
         """Prepare rounds of full windows of all workers: how many can follow, at most so many; 0, and nothing was begun, where
-        a worker begins an episode."""
+        a worker begins an episode. ``through_ends``: rounds in which episodes end are followed by ``count_ends`` and others."""
         episodes = self.episodes
-        if episodes.any_episode_start or not episodes.in_episode.all():
+        if not through_ends and (episodes.any_episode_start or not episodes.in_episode.all()):
             return 0
-        n, limit = self._setup.learner.n_step, self._setup.max_episode_steps
+        n, limit = self._setup.learner.n_step, None if through_ends else self._setup.max_episode_steps
         if limit is not None and (whole := (limit - int(episodes.length.max()) - 1) // n) < max_rounds:
             max_rounds = whole + 1 if whole else 0  # the last is the one in which an episode comes to its limit
         if max_rounds < 1:
             return 0
         self._upcoming_noise = [*self._noise.of_rounds_ahead(self._rounds, max_rounds)][::-1]
-        if self._fused_rollout is not None:
-            self._fused_rollout.begin(self._full_windows)
+        self._begins_round = self._fused_rollout is not None
         return len(self._upcoming_noise)
 
     def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
         """The burst's next round: gradients and window statistics as in ``RoundResult``, and whether an episode ended in it,
-        which makes it the last. Call in inference mode if ``has_fused_rounds``, and only then."""
+        which makes it the last without ``through_ends``. Call in inference mode if ``has_fused_rounds``, and only then."""
         fused, noise = self._fused_rollout, self._upcoming_noise.pop()
         if fused is not None:
+            if self._begins_round:
+                fused.begin(self._full_windows)
+                self._begins_round = False
             fused.act(noise)
             gradients, window_stats = fused.learn()
             self._rounds += 1
@@ -234,6 +242,13 @@ class WorkerGroup:
         self._roll_out(self._full_windows, noise.swapaxes(0, 1))
         assert self._acted is not None
         return *self._differentiate(), len(self._acted[1]) > 0
+
+    def count_ends(self) -> Sequence[EndedEpisode]:
+        """End the burst's latest round as ``end_burst`` does, but others may follow: the episodes that ended in it."""
+        assert self._fused_rollout is not None
+        _, ended = self._fused_rollout.end()
+        self._begins_round = True
+        return ended
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         """End the burst with its latest round, of which these are the gradients and window statistics."""

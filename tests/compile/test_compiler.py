@@ -1,4 +1,4 @@
-"""Machine code against what was compiled; what happens where it cannot be had."""
+"""Compiled code against what was compiled; what happens where it cannot be had."""
 
 import shutil
 from functools import partial

@@ -1,4 +1,4 @@
-"""Studies for tests: settings, books in a directory, and a process that works on them without training anything."""
+"""Studies for tests: settings, a storage in a directory, and a process that works on them without training anything."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ def space() -> SearchSpace:
 
 
 def begin(directory: Path, **changed: object) -> TrialQueue:
-    """A new study's books."""
+    """A new study's storage."""
     directory.mkdir(parents=True, exist_ok=True)
     chosen = settings(study_name="s", **changed)
     optuna.create_study(

@@ -102,6 +102,11 @@ class FusedRollout:
         self._learn_call_inputs += extra_inputs
         self._bind_calls(self._uncompiled_transpose, self._uncompiled_step, self._uncompiled_learn)
 
+    @property
+    def begins_episodes_freely(self) -> bool:
+        """Whether a worker whose episode ends begins the next one within its window, and no budget limits how many."""
+        return self._next_episodes is not None and self._next_episodes.remaining_tickets is None
+
     def compile(self, compiler: Compiler) -> bool:
         """Compile it; false if that is impossible, and then it runs as it is, slowly."""
         functions: list[tuple[TensorFunction, list[Tensor], str]] = [

@@ -21,6 +21,7 @@ from a3c_exp.parallelism.deterministic.worker_schedule import (
     Speeds,
     WorkerSchedule,
 )
+from a3c_exp.parallelism.round_result import EndedByRound
 from a3c_exp.parallelism.single_process.base import SeedPlace, SingleProcessStrategy
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
@@ -249,7 +250,13 @@ class VirtualTimeRule(UpdateRule):
         np.put_along_axis(fractions[1:], orders, after, axis=1)
         return fractions
 
-    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+    def settle_burst(
+        self,
+        training: SeedTraining,
+        orders: NDArray[np.int64],
+        window_stats: NDArray[np.float32],
+        ended: EndedByRound,
+    ) -> None:
         if not len(orders):
             return
         state = self._states[training.index]
@@ -263,7 +270,12 @@ class VirtualTimeRule(UpdateRule):
         pulled_at[1:] = pulled_by_worker[rounds[:-1], orders[1:]]
         if self._is_scheduled:
             state.fractions[:] = self.burst_fractions(training, orders)[-1]
-        training.settle_burst(window_stats[rounds, orders], updates - pulled_at)
+        ended_by_update = (
+            (round_ * orders.shape[1] + place, [episode for episode in episodes if episode.worker == worker])
+            for round_, episodes in ended
+            for place, worker in enumerate(orders[round_].tolist())
+        )
+        training.settle_burst(window_stats[rounds, orders], updates - pulled_at, ended_by_update)
         state.pulled_at[:] = pulled_by_worker[-1]
         state.schedule.advance(orders.size)
 

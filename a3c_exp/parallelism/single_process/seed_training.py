@@ -1,7 +1,7 @@
 """One seed's training inside a process: its weights, its counters, and what its workers have reserved of the budget."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -214,11 +214,21 @@ class SeedTraining:
             rates = rates * np.reshape([schedule.factor(fraction) for fraction in used.tolist()], orders.shape)
         return updates.prepare(orders, self.updates, rates)
 
-    def settle_burst(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
-        """A burst was applied: ``window_stats [rounds, c, len(statistics)]``, ``lags [rounds, c]`` for c updates a round."""
+    def settle_burst(
+        self,
+        window_stats: NDArray[np.float32],
+        lags: NDArray[np.int64],
+        ended: Iterable[tuple[int, Sequence[EndedEpisode]]],
+    ) -> None:
+        """A burst was applied: ``window_stats [rounds, c, len(statistics)]``, ``lags [rounds, c]`` for c updates a round, and
+        the episodes that ``ended`` in an update's windows, with that update's number in the burst."""
         rounds, updates_per_round = lags.shape
+        steps_per_update = self._steps_per_update(updates_per_round)
+        for update, episodes in ended:
+            env_steps = self.env_steps + (update + 1) * steps_per_update
+            self._stats.truncated += self._count_ended(episodes, env_steps, self.updates + update + 1)
         self.updates += lags.size
-        self.env_steps += lags.size * self._steps_per_update(updates_per_round)
+        self.env_steps += lags.size * steps_per_update
         self._stats.add_updates(window_stats, lags)
         workers = len(self.reserved_steps)
         self._stats.count_many_windows(np.arange(workers), np.full(workers, self._setup.learner.n_step), rounds)
@@ -230,14 +240,16 @@ class SeedTraining:
         """An update was made of these workers' windows: count them, and give back what they had reserved."""
         self.updates += 1
         self.env_steps += sum(steps)
-        self.episodes += len(ended)
-        self.episodes_in_progress -= len(ended)
         for worker in workers:
             self.reserved_steps[worker] = self.tickets[worker] = 0
-        truncated = {episode.worker for episode in ended if episode.end == "truncated"}
-        self._stats.count_windows(workers, steps, len(truncated))
-        for episode in ended:
-            self._events.append(EpisodeEvent(episode, self.env_steps, self.updates, self.index))
+        self._stats.count_windows(workers, steps, self._count_ended(ended, self.env_steps, self.updates))
+
+    def _count_ended(self, ended: Sequence[EndedEpisode], env_steps: int, updates: int) -> int:
+        """Count these episodes, with the update that brought ``env_steps`` and ``updates``; how many windows were truncated."""
+        self.episodes += len(ended)
+        self.episodes_in_progress -= len(ended)
+        self._events += [EpisodeEvent(episode, env_steps, updates, self.index) for episode in ended]
+        return len({episode.worker for episode in ended if episode.end == "truncated"})
 
     def _non_finite_error(self, window_stats: NDArray[np.float32], workers: Sequence[int]) -> NonFiniteError:
         terms = self._setup.learner.statistics.non_finite(window_stats)

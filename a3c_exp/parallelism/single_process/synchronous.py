@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.round_result import EndedByRound
 from a3c_exp.parallelism.single_process.base import SeedPlace, SingleProcessStrategy
 from a3c_exp.parallelism.single_process.pending_gradients import WorkerGradient
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
@@ -88,7 +89,13 @@ class SynchronousRule(UpdateRule):
     def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
         return np.zeros((rounds, 1), np.int64)
 
-    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+    def settle_burst(
+        self,
+        training: SeedTraining,
+        orders: NDArray[np.int64],
+        window_stats: NDArray[np.float32],
+        ended: EndedByRound,
+    ) -> None:
         if len(orders):
-            training.settle_burst(window_stats, np.zeros(orders.shape, np.int64))
+            training.settle_burst(window_stats, np.zeros(orders.shape, np.int64), ended)
         training.reserved_steps[:] = training.tickets[:] = 0  # as after any update

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.round_result import EndedByRound
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
@@ -84,7 +85,13 @@ class UpdateRule(Protocol):
         ahead = training.fractions_ahead(c * np.arange(rounds + 1), c)
         return np.repeat(ahead, workers).reshape(rounds + 1, workers)
 
-    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+    def settle_burst(
+        self,
+        training: SeedTraining,
+        orders: NDArray[np.int64],
+        window_stats: NDArray[np.float32],
+        ended: EndedByRound,
+    ) -> None:
         """Count rounds that were applied: ``orders [rounds, c]``, ``window_stats [rounds, c, len(statistics)]`` by row of
-        gradients. There may be none."""
+        gradients, and the episodes that ``ended``, by round. There may be none."""
         return

@@ -1,4 +1,4 @@
-"""Whole rounds in tensors against the rollout and the learner step by step: the same episodes, windows, gradients and books."""
+"""Whole rounds in tensors against the rollout and the learner step by step: equal episodes, gradients and counters."""
 
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,12 +97,12 @@ def test_a_fused_round_is_no_other_round(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_acting_and_learning_as_machine_code_is_no_other_round(case: Case) -> None:
+def test_acting_and_learning_compiled_is_no_other_round(case: Case) -> None:
     agree(Side(case, compiled=True, backend="gymnasium"), Side(case, compiled=False, backend="gymnasium"))
 
 
 def agree(ours: Side, theirs: Side) -> None:
-    """Round after round the same episodes, gradients and books."""
+    """Round after round the same episodes, gradients and counters."""
     case = ours.case
     choices = np.random.default_rng(0)
     ends = 0
@@ -154,7 +154,7 @@ def test_a_worker_whose_last_ticket_is_gone_rests_within_the_round() -> None:
 
 
 def test_an_episode_is_put_back_as_it_stood() -> None:
-    """Machine code may differ from what replays an episode in the last bits: its state is written down, not replayed."""
+    """Compiled code may differ from what replays an episode in the last bits: its state is written down, not replayed."""
     side = Side(CASES["CartPole rolls on"], compiled=True)
     for _ in range(7):
         side.round(np.full(WORKERS, side.n))

@@ -120,7 +120,7 @@ def test_two_seeds_side_by_side_are_each_their_own() -> None:
     [(False, None, None), (True, 13, None), (True, 13, Normalization(True, True))],
     ids=["ends", "rolls, with a time limit", "normalized"],
 )
-def test_books_kept_afterwards_are_the_same_books(
+def test_counting_after_a_burst_counts_the_same(
     kind: Callable[[], SingleProcessStrategy], rolling: bool, limit: int | None, normalization: Normalization | None
 ) -> None:
     """Several trainings in step, whose episodes end at different times; rates that fall; halts in the midst of a round."""
@@ -135,10 +135,13 @@ def test_books_kept_afterwards_are_the_same_books(
     task = replace(task, max_episode_steps=limit)
     ours, theirs = Driven(kind(), task), Driven(kind(), task)
     assert ours.kind.burst_runner is not None
-    done, run = [], ours.kind.burst_runner._run_rounds
+    runner, run = ours.kind.burst_runner, ours.kind.burst_runner._run_rounds
+    done: list[int] = []
+    ended_inside: list[int] = []  # rounds with others after them in their burst
 
     def counted(*given: Any) -> Any:
         done.append(len(rounds := run(*given)))
+        ended_inside.extend(i for i, _ in runner._ended if i + 1 < len(rounds))
         return rounds
 
     ours.kind.burst_runner._run_rounds = counted  # type: ignore[method-assign]
@@ -149,6 +152,7 @@ def test_books_kept_afterwards_are_the_same_books(
                 driven.events += driven.kind.advance(30.0, [stop if step < stop else 2**62 for step in steps])
         driven.finish().stop()
     assert sum(done) > 3, "hardly a round was done in step"
+    assert bool(ended_inside) == rolling, "an episode's end cuts a burst short only where a window ends with its episode"
     for index in range(2):
         assert torch.equal(ours.kind.weights(index), theirs.kind.weights(index))
         assert ours.kind.counts(index) == theirs.kind.counts(index)
@@ -156,9 +160,10 @@ def test_books_kept_afterwards_are_the_same_books(
         mine, others = ours.stats(index), theirs.stats(index)
         for name in ("sums", "lag_histogram", "worker_windows", "worker_steps"):
             assert getattr(mine, name).tolist() == getattr(others, name).tolist(), name
+        assert mine.truncated == others.truncated and (limit is None or mine.truncated > 0)
 
 
-def test_what_a_study_tunes_is_no_part_of_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_study_tunes_is_no_part_of_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or every trial would compile its own, which takes longer than a trial."""
     programs: list[set[str]] = []
 
