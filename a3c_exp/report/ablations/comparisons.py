@@ -173,7 +173,8 @@ def _value(run: RunData, key: str) -> str:
 
 
 def _add_shared_arms(groups: Mapping[_Key, _Arms], reports: Mapping[_Key, AblationReport], order: Sequence[_Key]) -> None:
-    """Arms that were not run are those of another ablation, where they are the same configuration."""
+    """Arms that were not run are those of another ablation, where they are the same configuration; where the number of seeds is
+    fixed here and was not there, those seeds that were planned."""
     for ablation in dict.fromkeys(name for name, _ in order):
         controls = [control for name, control in order if name == ablation]
         for shared in reports[ablation, controls[0]].same_runs:
@@ -181,7 +182,19 @@ def _add_shared_arms(groups: Mapping[_Key, _Arms], reports: Mapping[_Key, Ablati
                 other = shared.ablation, shared.as_control or control
                 missing = shared.arm not in groups[ablation, control] and shared.control in (control, None)
                 if missing and other in groups and shared.as_arm in groups[other]:
-                    groups[ablation, control][shared.arm] = groups[other][shared.as_arm]
+                    runs = groups[other][shared.as_arm]
+                    is_fixed = reports[ablation, control].looks is None
+                    groups[ablation, control][shared.arm] = [run for run in runs if not is_fixed or _was_planned(run, runs)]
+
+
+def _was_planned(run: RunData, runs: Sequence[RunData]) -> bool:
+    """Whether a run would be among ``runs`` whatever they show: the first batch, of an ablation that goes on until it knows.
+    Intervals for a fixed number of seeds hold for those alone."""
+    sizes = select(run.config, "ablation.report.looks.sizes")
+    if not sizes or not run.seed.isdecimal():
+        return True
+    first = min(int(other.seed) for other in runs if other.seed.isdecimal())
+    return int(run.seed) < first + int(sizes[0])
 
 
 def _build_comparison(ablation: str, control: str, arms: _Arms, report: AblationReport) -> ControlledComparison:

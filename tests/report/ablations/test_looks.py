@@ -150,3 +150,14 @@ def test_ablations_with_fixed_seeds_are_judged_as_if_the_others_were_not_there(r
     assert section is not None
     fixed = [one for one in section.verdicts if one.comparison.ablation == "other"]
     assert [one.effects for one in fixed] == [one.effects for one in alone.values()] and fixed[0].num_intervals == 1
+
+
+def test_a_group_with_a_fixed_number_of_seeds_shares_those_of_a_first_batch(tmp_path: Path) -> None:
+    """How many seeds come after it hangs on what it showed, and intervals for a fixed number would not hold."""
+    for first in (0, 5):
+        write_batch(tmp_path, "good", first, 5)
+    config = {"ablation": {**section(None), "name": "others", "arm": "poor"}}
+    config["ablation"]["report"]["same_runs"] = [{"arm": "good", "ablation": "mine", "as_arm": "good"}]
+    write_arm(tmp_path, "others", "", "poor", WAYS["poor"], seeds=7, in_steps=True, config=config, episodes=10)
+    arms = {one.ablation: {arm: len(runs) for arm, runs in one.arms.items()} for one in find_comparisons(read_runs([tmp_path]))}
+    assert arms == {"mine": {"good": 10}, "others": {"good": 5, "poor": 7}}
