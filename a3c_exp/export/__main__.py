@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from a3c_exp.system.cli import CommandParser, command, print_rows, record_command_line, run_command
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.number_format import format_env_steps
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -120,7 +121,7 @@ def _weights_config(arguments: argparse.Namespace) -> "WeightsConfig":
 
 def _exported_rows(exported: "ExportedWeights") -> list[tuple[str, str]]:
     return [
-        ("exported", f"{exported.saved.checkpoint} (after {exported.saved.env_step:,} steps)"),
+        ("exported", f"{exported.saved.checkpoint} (after {exported.steps})"),
         *_score(exported.evaluation),
         ("episodes", f"{exported.evaluation.episodes} held-out, deterministic actions, weights as stored"),
     ]
@@ -187,7 +188,8 @@ def _export_files(arguments: argparse.Namespace) -> None:
             "trained": without_private_arguments(trained_by),
             "exported": without_private_arguments(command()),
         }
-    print_rows([("exporting", f"{saved.checkpoint} (after {saved.env_step:,} steps)"), *_score(evaluation)])
+    steps = format_env_steps(saved.env_step, config.env.get("frame_skip"))
+    print_rows([("exporting", f"{saved.checkpoint} (after {steps})"), *_score(evaluation)])
     for path, difference in export_policy(setup, saved, evaluation_config, arguments.seed, metadata, paths):
         print_rows([("written", f"{path}, {path.stat().st_size / 1e6:.2f} MB"), ("checked", str(difference))])
 

@@ -23,6 +23,7 @@ from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.cli import command, print_notice
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.system.machine import git_commit
+from a3c_exp.system.number_format import format_env_steps
 from a3c_exp.training import pretrained
 from a3c_exp.training.build import build_run
 from a3c_exp.training.resume import saved_config
@@ -47,9 +48,10 @@ class WeightsConfig:
 
 @dataclass(frozen=True)
 class ExportedWeights:
-    """What was exported: from which checkpoint, in which precision, and what it scored."""
+    """What was exported: from which checkpoint after how many steps, in which precision, and what it scored."""
 
     saved: SavedWeights
+    steps: str  #: in words, as ``format_env_steps`` has them
     precision: str
     evaluation: EvaluationRecord
 
@@ -84,7 +86,8 @@ def export_weights(run: Path, out: Path, config: WeightsConfig, trusted: Sequenc
         ) from None
     if changed:
         print_notice(f"{out} has only the last part of paths of this machine: {', '.join(changed)}")
-    return ExportedWeights(saved, provenance["precision"], evaluation)
+    steps = format_env_steps(saved.env_step, run_config.env.get("frame_skip"))
+    return ExportedWeights(saved, steps, provenance["precision"], evaluation)
 
 
 def add_card(folder: Path, trusted: Sequence[str] = ()) -> Path:
