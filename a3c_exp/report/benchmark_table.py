@@ -49,12 +49,18 @@ def _row(runs: Sequence[RunData], methods: Sequence[str]) -> list[str]:
         estimate,
         str(len(runs)),
         f"{format_number(returns.min(), 1.0)}, {format_number(returns.max(), 1.0)}",
-        format_count(max(run.result("env_steps") for run in runs)),
+        _steps(runs),
         format_duration(seconds),
         *(str(published.get(method, NO_VALUE)) for method in methods),
         NO_VALUE if math.isnan(goal) else f"≥ {goal:g}",
         NO_VALUE if math.isnan(goal) else _GOAL_MARKS[bool((returns >= goal).all())],
     ]
+
+
+def _steps(runs: Sequence[RunData]) -> str:
+    """``250,000 × 4``: actions, where each was held for four steps of the environment."""
+    held, count = number(runs[0].value("env.frame_skip")), format_count(max(run.result("env_steps") for run in runs))
+    return f"{count} \N{MULTIPLICATION SIGN} {held:.0f}" if held > 1 else count
 
 
 def _task(run: RunData) -> str:

@@ -1,6 +1,7 @@
 """The table of presets beside published results: a row a task, from the runs that belong to it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,10 @@ from tests.support.synthetic_runs import write_run
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment" / "zoo").glob("*.yaml"))
 
 
-def write(folder: Path, task: str, goal: float, seeds: int, table: str = "zoo") -> None:
+def write(folder: Path, task: str, goal: float, seeds: int, table: str = "zoo", **config: Any) -> None:
     for seed in range(seeds):
         benchmark = {"table": table, "task": task, "goal": goal, "published": {"A2C": -163.0}}
-        write_run(folder / f"{task}_{seed}", seed=seed, config={"benchmark": benchmark})
+        write_run(folder / f"{task}_{seed}", seed=seed, config={"benchmark": benchmark, **config})
 
 
 def cells(table: str, row: int) -> list[str]:
@@ -54,6 +55,14 @@ def test_one_seed_below_the_goal_is_not_reached(tmp_path: Path) -> None:
         folder = tmp_path / answer
         write(folder, "Task-v0", goal, seeds=3)
         assert cells(benchmark_table([folder], "zoo"), 2)[-1] == answer
+
+
+def test_steps_say_for_how_many_of_the_environment_each_was_held(tmp_path: Path) -> None:
+    write(tmp_path, "Held-v0", 0.0, seeds=1, env={"frame_skip": 4})
+    write(tmp_path, "Once-v0", 0.0, seeds=1, env={"frame_skip": 1})
+    table = benchmark_table([tmp_path], "zoo")
+    held, once = (dict(zip(cells(table, 0), cells(table, row), strict=True))["steps"] for row in (2, 3))
+    assert held == f"{once} \N{MULTIPLICATION SIGN} 4"
 
 
 def test_a_table_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
