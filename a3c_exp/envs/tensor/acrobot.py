@@ -82,9 +82,10 @@ def _derivative(state: Tensor, torque: Tensor) -> Tensor:
 def _wrap(angle: Tensor) -> Tensor:
     """Into [-pi, pi], by one turn after another as gymnasium does it, which rounds otherwise than all turns at once. A step at
     the highest speeds makes four."""
-    turn = 2 * math.pi
+    wrapped = down = up = angle
     for _ in range(_MOST_TURNS):
-        angle = torch.where(angle > math.pi, angle - turn, angle)
-    for _ in range(_MOST_TURNS):
-        angle = torch.where(angle < -math.pi, angle + turn, angle)
-    return angle
+        lower, higher = down - 2 * math.pi, up + 2 * math.pi
+        # Asked of each turn and not of what was chosen so far, an expression that would double with every turn in a compiler.
+        wrapped = torch.where(down > math.pi, lower, torch.where(up < -math.pi, higher, wrapped))
+        down, up = lower, higher
+    return wrapped
