@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.func import vmap
 
+from a3c_exp.compile.torch_backend import OpRecorder
+from a3c_exp.envs.tensor.acrobot import _wrap
 from a3c_exp.envs.tensor.base import advance, begin
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.pendulum import Pendulum
@@ -95,6 +97,16 @@ def test_an_acrobot_that_turns_several_times_within_a_step_is_gymnasiums_too() -
             assert ours.env_state[index].tolist() == [float(number) for number in theirs.state]
         turned += int((np.abs(ours.env_state[:, 1] - states[:, 1]) > np.pi).sum())
     assert turned > 100
+
+
+def test_turns_are_an_expression_that_a_compiler_can_write_out() -> None:
+    """One that doubled with each turn took it many minutes."""
+    with OpRecorder() as recorder:
+        _wrap(torch.zeros(3))
+    written_out: dict[int, int] = {}
+    for _, arguments, _, result in recorder.operations:
+        written_out[id(result)] = 1 + sum(written_out.get(id(argument), 0) for argument in arguments)
+    assert 10 < max(written_out.values()) < 500
 
 
 @every_task
