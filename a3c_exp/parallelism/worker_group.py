@@ -213,7 +213,8 @@ class WorkerGroup:
 
     def begin_burst(self, max_rounds: int, through_ends: bool = False) -> int:
         """Prepare rounds of full windows of all workers: how many can follow, at most so many; 0, and nothing was begun, where
-        a worker begins an episode. ``through_ends``: rounds in which episodes end are followed by ``count_ends`` and others."""
+        a worker begins an episode. With ``through_ends`` call ``count_ends`` after a round in which an episode ended; others
+        may follow."""
         episodes = self.episodes
         if not through_ends and (episodes.any_episode_start or not episodes.in_episode.all()):
             return 0

@@ -1,4 +1,4 @@
-"""Streams that differ where they must, repeat where they must, and hang on nothing else."""
+"""Streams that differ where they must, repeat where they must, and depend on nothing else."""
 
 import itertools
 

@@ -131,7 +131,7 @@ def test_compiled_code_may_round_but_not_be_wrong(error: float, accepted: bool) 
 @pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
 @pytest.mark.parametrize("name", ["normal", "recurrent"])
 def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: bool) -> None:
-    """To rounding: a row begins elsewhere in memory than its copy, and which kernel a product takes may hang on that."""
+    """To rounding: a row begins elsewhere in memory than its copy, and which kernel a product takes may depend on that."""
     model = MODELS[name]()
     layout = ParameterLayout.from_module(model)
     weights = own_weights(layout, model, seed=4)
@@ -196,7 +196,7 @@ def counts_its_calls(flat: Tensor, x: Tensor) -> tuple[Tensor]:
 
 
 def escaped(batched: Tensor) -> float:
-    """A number out of all workers' values, past the guard of vmap; it hangs on their order too."""
+    """A number out of all workers' values, past the guard of vmap; it depends on their order too."""
     values = torch._C._functorch.get_unwrapped(batched).flatten()
     return sum(place * float(value) for place, value in enumerate(values, start=1))
 

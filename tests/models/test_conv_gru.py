@@ -146,7 +146,7 @@ def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
 
 
 def test_workers_with_weights_of_their_own_learn_as_alone() -> None:
-    """To rounding: their rows begin elsewhere in memory than alone, and which kernel a product takes may hang on that.
+    """To rounding: their rows begin elsewhere in memory than alone, and which kernel a product takes may depend on that.
 
     The longest sums are those of the first kernel's gradient, over 10 x 9 places of 5 pictures.
     """

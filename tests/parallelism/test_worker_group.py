@@ -1,4 +1,4 @@
-"""A worker's luck is its own: it does not hang on who is stacked with it."""
+"""A worker's luck is its own: it does not depend on who is stacked with it."""
 
 from collections.abc import Iterable
 from functools import partial

@@ -1,8 +1,8 @@
 """Rounds that need no decision, computed and applied one after another; everything is counted afterwards.
 
 In most rounds every worker acts for a full window and nothing falls due. Counting such a round takes longer than the round, and
-the counters come out as if each had been counted, bit for bit. An episode may end in such a round if the worker begins the next
-one without asking, which it must where a budget limits episodes or a window ends with its episode.
+the counters come out as if each had been counted, bit for bit. An episode may end in such a round, unless a budget limits
+episodes or a window ends with its episode: then it has to be decided whether the worker begins another.
 """
 
 import time

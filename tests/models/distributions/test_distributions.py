@@ -164,7 +164,7 @@ def sizes(family: Distribution) -> tuple[int, int, int]:
 
 
 def test_noise_is_what_runs_were_always_made_of() -> None:
-    """Recorded runs hang on these very numbers: float32 from a worker's stream, rounded doubles in an evaluation."""
+    """Recorded runs depend on these very numbers: float32 from a worker's stream, rounded doubles in an evaluation."""
     for family, of in ((Categorical(4), "random"), (Normal(3), "standard_normal")):
         size = family.noise_size
         block = getattr(random_stream(3, StreamPurpose.action, 2), of)((64, 5, size), dtype=np.float32)

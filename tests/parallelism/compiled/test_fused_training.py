@@ -56,7 +56,7 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
 def test_a_fused_training_is_no_other_training(kind: Callable[[], SingleProcessStrategy], rolling: bool) -> None:
-    """Rates that fall, dates that cut rounds short, a budget that ends within one: all that hangs on the order of pushes."""
+    """Rates that fall, dates that cut rounds short, a budget that ends within one: all that depends on the order of pushes."""
     no_other(kind, Budget(max_env_steps=335, max_updates=110), rolling)
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is hangs on the seed alone, workers are as fast as was asked for, and a restored sequence just goes on."""
+"""Whose turn it is depends on the seed alone, workers are as fast as was asked for, and a restored sequence just goes on."""
 
 from collections import Counter
 from typing import Any

@@ -55,7 +55,7 @@ BUDGETS = {
     "both": Budget(max_env_steps=701, max_updates=150),
 }
 SHAPES: dict[str, Any] = {**{kind: kind for kind in ScheduleKind}, "points": ((0.1, 1.0), (0.7, 0.3))}
-# Each shape with each budget, each budget with each kind of windows, and a line with all: windows hang on no shape. Where
+# Each shape with each budget, each budget with each kind of windows, and a line with all: windows depend on no shape. Where
 # episodes are counted, windows that roll on are no whole rounds: nobody knows beforehand who may begin an episode.
 CASES = [
     (shape, budget, rolling)

@@ -153,7 +153,7 @@ def test_ablations_with_fixed_seeds_are_judged_as_if_the_others_were_not_there(r
 
 
 def test_a_group_with_a_fixed_number_of_seeds_shares_those_of_a_first_batch(tmp_path: Path) -> None:
-    """How many seeds come after it hangs on what it showed, and intervals for a fixed number would not hold."""
+    """How many seeds come after it depends on what it showed, and intervals for a fixed number would not hold."""
     for first in (0, 5):
         write_batch(tmp_path, "good", first, 5)
     config = {"ablation": {**section(None), "name": "others", "arm": "poor"}}
