@@ -29,6 +29,7 @@ _STARTUP_TIMEOUT = 60.0
 _PR_SET_PDEATHSIG = 1
 _MARK = "A3C_EXP_CHILD"
 """A variable that tells apart what a child has started."""
+_forking_process = 0  # which of them forked last, as its children know it
 
 
 class Heartbeat:
@@ -92,7 +93,7 @@ def _run_child(mark: str, target: Callable[..., None], *args: Any) -> None:
     """The whole life of a child. Its own children end with it; Python, which does not see to that, forbids them to daemons."""
     os.environ[_MARK] = mark
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    os.register_at_fork(after_in_child=_end_with_parent)
+    os.register_at_fork(before=_note_forking_process, after_in_child=_end_with_parent)
     try:
         target(*args)
     except Exception as error:
@@ -103,9 +104,16 @@ def _run_child(mark: str, target: Callable[..., None], *args: Any) -> None:
         end_children()
 
 
+def _note_forking_process() -> None:
+    global _forking_process
+    _forking_process = os.getpid()
+
+
 def _end_with_parent() -> None:
     with suppress(AttributeError, OSError):  # where there is no such call, children of a process that is killed live on
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != _forking_process:  # it was killed before it was asked for
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def end_children() -> None:

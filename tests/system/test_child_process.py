@@ -1,5 +1,6 @@
 """No child process hangs unnoticed, dies unexplained or outlives its parent, and none is blamed for what it did not do."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,17 @@ def start_a_child(method: Literal["fork", "spawn"], pipe: Connection) -> None:
     time.sleep(300)
 
 
+def start_a_child_that_is_slow_to_ask(pipe: Connection) -> None:
+    load = ctypes.CDLL
+
+    def load_slowly(name: str | None) -> ctypes.CDLL:
+        time.sleep(1.0)
+        return load(name)
+
+    ctypes.CDLL = load_slowly  # type: ignore[assignment, misc]
+    start_a_child("fork", pipe)
+
+
 def run_out_of_memory(pipe: Connection) -> None:
     raise MemoryError
 
@@ -65,6 +77,18 @@ def test_a_child_that_gets_no_memory_says_so_without_a_traceback(capfd: pytest.C
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_that_is_killed_leaves_no_child_of_its_own(method: Literal["fork", "spawn"]) -> None:
     child = ChildProcess(start_a_child, (method,), "forkserver", "parent")
+    (grandchild,) = read(child, 1)
+    assert isinstance(grandchild, int) and alive(grandchild)
+    child.close()
+    deadline = time.monotonic() + PATIENCE
+    while alive(grandchild):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
+def test_a_child_whose_parent_is_killed_before_it_could_ask_for_its_end_ends_too() -> None:
+    child = ChildProcess(start_a_child_that_is_slow_to_ask, (), "forkserver", "parent")
     (grandchild,) = read(child, 1)
     assert isinstance(grandchild, int) and alive(grandchild)
     child.close()
