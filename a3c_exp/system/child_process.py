@@ -29,7 +29,7 @@ _STARTUP_TIMEOUT = 60.0
 _PR_SET_PDEATHSIG = 1
 _MARK = "A3C_EXP_CHILD"
 """A variable that tells apart what a child has started."""
-_forking_process = 0  # which of them forked last, as its children know it
+_forking_process = 0  # the last that forked: in a child, its parent
 
 
 class Heartbeat:
@@ -112,7 +112,7 @@ def _note_forking_process() -> None:
 def _end_with_parent() -> None:
     with suppress(AttributeError, OSError):  # where there is no such call, children of a process that is killed live on
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != _forking_process:  # it was killed before it was asked for
+        if os.getppid() != _forking_process:  # the parent had been killed by then
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
 
@@ -44,22 +44,19 @@ def say_hello_and(ending: str, pipe: Connection) -> None:
     os._exit(3)
 
 
-def start_a_child(method: Literal["fork", "spawn"], pipe: Connection) -> None:
-    child = multiprocessing.get_context(method).Process(target=time.sleep, args=(300,))
+def start_a_child(method: str, pipe: Connection) -> None:
+    method, _, slowly = method.partition(", ")
+    if slowly:
+        ctypes.CDLL = load_slowly  # type: ignore[assignment, misc]
+    child: Any = multiprocessing.get_context(method).Process(target=time.sleep, args=(300,))
     child.start()
     pipe.send(child.pid)
     time.sleep(300)
 
 
-def start_a_child_that_is_slow_to_ask(pipe: Connection) -> None:
-    load = ctypes.CDLL
-
-    def load_slowly(name: str | None) -> ctypes.CDLL:
-        time.sleep(1.0)
-        return load(name)
-
-    ctypes.CDLL = load_slowly  # type: ignore[assignment, misc]
-    start_a_child("fork", pipe)
+def load_slowly(name: str | None, load: type[ctypes.CDLL] = ctypes.CDLL) -> ctypes.CDLL:
+    time.sleep(1.0)
+    return load(name)
 
 
 def run_out_of_memory(pipe: Connection) -> None:
@@ -74,21 +71,10 @@ def test_a_child_that_gets_no_memory_says_so_without_a_traceback(capfd: pytest.C
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_child_that_is_killed_leaves_no_child_of_its_own(method: Literal["fork", "spawn"]) -> None:
+@pytest.mark.parametrize("method", ["fork", "fork, slowly", "spawn"])
+def test_a_child_that_is_killed_leaves_no_child_of_its_own(method: str) -> None:
+    """Nor one that was forked and had not asked yet to end with it."""
     child = ChildProcess(start_a_child, (method,), "forkserver", "parent")
-    (grandchild,) = read(child, 1)
-    assert isinstance(grandchild, int) and alive(grandchild)
-    child.close()
-    deadline = time.monotonic() + PATIENCE
-    while alive(grandchild):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
-def test_a_child_whose_parent_is_killed_before_it_could_ask_for_its_end_ends_too() -> None:
-    child = ChildProcess(start_a_child_that_is_slow_to_ask, (), "forkserver", "parent")
     (grandchild,) = read(child, 1)
     assert isinstance(grandchild, int) and alive(grandchild)
     child.close()
