@@ -70,7 +70,7 @@ NO_LOGGER = ("logger=[]", "logger=null", "logger=false", "~logger", "logger={a:1
         ("seed=-1", "seed is -1"),
         ("workers=4,6", "Add -m"),
         *((text, f"a run has one logger, which is one of {LOGGERS}. Try logger=wandb") for text in NO_LOGGER),
-        ("optimizer=null", "a run has one optimizer, which is one of adam, rmsprop, sgd, shared_adam"),
+        ("optimizer=null", "a run has one optimizer, which is one of adam, rmsprop, rmsprop_tf, sgd, shared_adam"),
         ("workers", "no override"),
         ("env.id=CartPole-v1", "made for Pendulum-v1. Try env=gymnasium env.id=CartPole-v1, or type env=pendulum as well"),
         ("workers=[1", "cannot be read"),
@@ -215,6 +215,12 @@ def test_every_option_of_every_group_can_be_built(option: str) -> None:
     if option in ("logger=tensorboard", "logger=mlflow", "parallelism=ray"):
         pytest.importorskip(option.partition("=")[2], reason=f"the extra for {option} is not installed")
     assert build_run(config(option, *BESIDE.get(option, []))).setup.workers >= 1
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("optimizer=")])
+@pytest.mark.parametrize("env", [option for option in OPTIONS if option.startswith("env=")])
+def test_every_environment_goes_with_every_optimizer(env: str, option: str) -> None:
+    assert build_run(config(env, option)).setup.workers >= 1  # no preset leaves a key behind that another optimizer lacks
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIG_DIR)))
