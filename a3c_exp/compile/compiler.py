@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial, reduce
+from functools import partial
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
-from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
+from a3c_exp.compile.expansions import EXPANSIONS, expand
+from a3c_exp.compile.op_trace import OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, MODEL_RUNTIME, build_library, load_library
 from a3c_exp.system.machine import processor_lines
 from a3c_exp.system.process_setup import user_folder
@@ -29,7 +30,6 @@ from a3c_exp.system.signals import interruptible, scratch_folders
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
-_MAX_UNROLLED_INNER_DIM = 4  # inner dimensions up to which a product of a vector is a sum of scaled rows
 _VIEW_OPS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _BUILD_LOCK_TIMEOUT = 300.0  # how long a process waits for another that compiles the same, before it compiles it too
 
@@ -168,32 +168,13 @@ def _to_fx_graph(op_graph: OpGraph, weights: Tensor) -> fx.GraphModule:
         args, kwargs = operation.resolve_inputs(nodes)
         # The compiler chooses strides, so what could be viewed when it was recorded may have to be copied.
         func = torch.ops.aten.reshape.default if operation.func in _VIEW_OPS else operation.func
-        node = _expand_small_matmul(graph, operation, args) or graph.call_function(func, args, kwargs)
+        node = expand(graph, operation, args, kwargs) or graph.call_function(func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
             operation.store_output(nodes, node)
         else:
             operation.store_output(nodes, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
     graph.output(tuple(nodes[key] for key in op_graph.outputs))
     return fx.GraphModule(root, graph)
-
-
-def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
-    """``[B, m, k] x [B, k, n]`` of small matrices as sums, to be fused; ``None`` where a library multiplies faster."""
-    if operation.func is not torch.ops.aten.bmm.default:
-        return None
-    (_, m, k), (_, _, n) = (key[1] for _, key in operation.arguments if key is not None)
-    aten, call = torch.ops.aten, graph.call_function
-    left, right = args
-    if k == 1 or (m == 1 and k <= _MAX_UNROLLED_INNER_DIM):
-        terms = [
-            call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
-            for i in range(k)
-        ]
-        return reduce(lambda total, term: call(aten.add.Tensor, (total, term)), terms)
-    if n == 1 and m == 1:
-        products = call(aten.mul.Tensor, (left, call(aten.permute.default, (right, [0, 2, 1]))))
-        return call(aten.sum.dim_IntList, (products, [2], True))
-    return None
 
 
 def _weight_offset(tensor: Tensor, weights: Tensor) -> int | None:
@@ -211,8 +192,8 @@ def _cache_key(op_graph: OpGraph, weights: Tensor) -> str:
         number = numbers.setdefault(key, len(numbers))
         return f"%{number}{list(key[1])}{list(key[2])}{key[3]}"
 
-    runtime = hashlib.sha256(MODEL_RUNTIME.read_bytes()).hexdigest()
-    lines = [torch.__version__, runtime, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
+    own = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (MODEL_RUNTIME, Path(__file__), EXPANSIONS)]
+    lines = [torch.__version__, *own, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
     lines += [f"input {name(key)}" for key in op_graph.inputs]
     for key, tensor in op_graph.constants.items():
         offset = _weight_offset(tensor, weights)

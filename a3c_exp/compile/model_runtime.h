@@ -9,6 +9,7 @@
 #undef CPU_CAPABILITY_AVX2
 #undef CPU_CAPABILITY_AVX512
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +24,10 @@
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 
 extern uint8_t _binary_constants_bin_start[];  // of an object file that is linked with this one
+
+extern "C" __attribute__((weak)) void sgemm_(  // BLAS in torch's own library; null where torch has another
+    const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*, const float*,
+    const int*, const float*, float*, const int*);
 
 [[maybe_unused]] inline int64_t align(int64_t num_bytes) {  // as generated code rounds up the parts of a block of memory
   return (num_bytes + 63) & -64;
@@ -145,6 +150,87 @@ class WithoutGradients {
  private:
   bool before_;
 };
+
+// Products of small matrices, of which most of the time went into torch's dispatch: the call of BLAS that torch comes to.
+class Matrix {
+ public:
+  explicit Matrix(AtenTensorHandle tensor) {
+    int64_t *sizes = nullptr, *strides = nullptr;
+    void* data = nullptr;
+    int32_t dtype = 0;
+    aoti_torch_get_dtype(tensor, &dtype);
+    aoti_torch_get_dim(tensor, &dims);
+    aoti_torch_get_sizes(tensor, &sizes);
+    aoti_torch_get_strides(tensor, &strides);
+    aoti_torch_get_data_ptr(tensor, &data);
+    numbers = dtype == aoti_torch_dtype_float32() ? static_cast<float*>(data) : nullptr;
+    for (int64_t i = 0; i < dims && i < 2; ++i) {
+      size[i] = sizes[i];
+      stride[i] = strides[i];
+    }
+  }
+
+  // Whether its rows (columns) are contiguous, one after another.
+  bool is_in_rows() const {
+    return stride[1] == 1 && (size[0] == 1 || stride[0] >= std::max<int64_t>(1, size[1]));
+  }
+  bool is_in_columns() const {
+    return stride[0] == 1 && (size[1] == 1 || stride[1] >= std::max<int64_t>(1, size[0]));
+  }
+
+  const int64_t* longest_stride() const {
+    return std::max_element(stride, stride + 2);
+  }
+
+  float* numbers = nullptr;
+  int64_t dims = 0, size[2] = {1, 1}, stride[2] = {0, 0};
+};
+
+// result = beta result + left right, if all three are such as BLAS takes; else nothing is done, and the answer is false.
+inline bool multiply(const Matrix& result, const Matrix& left, const Matrix& right, float beta) {
+  const int64_t m = result.size[0], n = result.size[1], k = left.size[1];
+  bool fits = sgemm_ != nullptr && result.dims == 2 && left.dims == 2 && right.dims == 2 && m > 0 && n > 0 && k > 0;
+  fits = fits && result.numbers && left.numbers && right.numbers;
+  fits = fits && result.is_in_rows() && (left.is_in_rows() || left.is_in_columns());
+  fits = fits && (right.is_in_rows() || right.is_in_columns());
+  if (!fits || std::max({m, n, k, result.stride[0], *left.longest_stride(), *right.longest_stride()}) > INT32_MAX) {
+    return false;
+  }
+  // BLAS counts by columns, so it is given the transposed product: result' = right' left'.
+  const auto leading = [](const Matrix& matrix, bool in_rows) {
+    const int64_t line = in_rows ? 0 : 1;
+    return static_cast<int>(matrix.size[line] == 1 ? std::max<int64_t>(1, matrix.size[1 - line]) : matrix.stride[line]);
+  };
+  const bool left_in_rows = left.is_in_rows(), right_in_rows = right.is_in_rows();
+  const int rows = static_cast<int>(n), columns = static_cast<int>(m), inner = static_cast<int>(k);
+  const int result_leading = leading(result, true);
+  const int left_leading = leading(left, left_in_rows), right_leading = leading(right, right_in_rows);
+  const float one = 1.0f;
+  sgemm_(
+      right_in_rows ? "n" : "t", left_in_rows ? "n" : "t", &rows, &columns, &inner, &one, right.numbers, &right_leading,
+      left.numbers, &left_leading, &beta, result.numbers, &result_leading);
+  return true;
+}
+
+inline AOTITorchError matrix_product(AtenTensorHandle out, AtenTensorHandle left, AtenTensorHandle right) {
+  return multiply(Matrix(out), Matrix(left), Matrix(right), 0.0f) ? AOTI_TORCH_SUCCESS : aoti_torch_cpu_mm_out(out, left, right);
+}
+
+inline AOTITorchError biased_matrix_product(
+    AtenTensorHandle out, AtenTensorHandle bias, AtenTensorHandle left, AtenTensorHandle right, double beta, double alpha) {
+  const Matrix result(out), added(bias);
+  const bool fits = beta == 1.0 && alpha == 1.0 && result.numbers && added.numbers && result.is_in_rows() &&
+      added.dims == 1 && added.size[0] == result.size[1] && added.stride[0] == 1;
+  for (int64_t i = 0; fits && i < result.size[0]; ++i) {
+    std::memcpy(result.numbers + i * result.stride[0], added.numbers, added.size[0] * sizeof(float));
+  }
+  if (fits && multiply(result, Matrix(left), Matrix(right), 1.0f)) {
+    return AOTI_TORCH_SUCCESS;
+  }
+  return aoti_torch_cpu_addmm_out(out, bias, left, right, beta, alpha);
+}
+#define aoti_torch_cpu_mm_out matrix_product
+#define aoti_torch_cpu_addmm_out biased_matrix_product
 
 inline thread_local std::string last_error;
 

@@ -79,13 +79,14 @@ def test_another_program_constant_or_runtime_is_not_mistaken_for_one_that_was_co
         scaled(by)
     vectorize(lambda flat, x: (flat * x + torch.tensor(2.0),), weights, (torch.ones(1, 2),), compiler=namer)
     vectorize(lambda flat, x: (flat * x * torch.tensor(2.0),), weights, (torch.ones(1, 1),), compiler=namer)
-    header = tmp_path / "model_runtime.h"
-    header.write_text("// another version of this package")
-    monkeypatch.setattr(compiler, "MODEL_RUNTIME", header)
-    scaled(2.0)
+    for part in ("MODEL_RUNTIME", "EXPANSIONS"):
+        file = tmp_path / part
+        file.write_text("// another version of this package")
+        monkeypatch.setattr(compiler, part, file)
+        scaled(2.0)
     once, twice, *others = namer.names
     assert once == twice
-    assert len({once, *others}) == 5
+    assert len({once, *others}) == 6
 
 
 def test_what_could_be_viewed_when_it_was_recorded_may_be_copied() -> None:
