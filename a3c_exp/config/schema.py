@@ -96,6 +96,7 @@ class BenchmarkConfig:
 
     table: str | None = None
     task: str | None = None
+    env: dict[str, Any] = field(default_factory=dict)
     goal: float | None = None
     published: dict[str, Any] = field(default_factory=dict)
 

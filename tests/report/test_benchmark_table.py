@@ -33,7 +33,6 @@ def test_a_row_says_what_the_seeds_reached_and_whether_all_met_the_goal(tmp_path
     write(tmp_path, "Easy-v0", -1e4, seeds=4)
     write(tmp_path, "Hard-v0", 0.0, seeds=4)
     write(tmp_path, "Other-v0", 0.0, seeds=1, table="another")
-    write_run(tmp_path / "failed", status="failed", config={"benchmark": {"table": "zoo", "task": "Easy-v0"}})
     returns = np.array([run.result("evaluation") for run in read_runs([tmp_path]) if run.value("benchmark.task") == "Easy-v0"])
     returns = returns[np.isfinite(returns)][:4]
     table = benchmark_table([tmp_path], "zoo")
@@ -65,10 +64,51 @@ def test_steps_say_for_how_many_of_the_environment_each_was_held(tmp_path: Path)
     assert held == f"{once} \N{MULTIPLICATION SIGN} 4"
 
 
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    """The table's cells by column, by task."""
+    table = benchmark_table([folder], "zoo")
+    every = [dict(zip(cells(table, 0), cells(table, row), strict=True)) for row in range(2, len(table.splitlines()))]
+    return {row["task"]: row for row in every}
+
+
+def test_a_seed_that_did_not_finish_is_counted_and_keeps_the_goal_from_being_reached(tmp_path: Path) -> None:
+    write(tmp_path, "Task-v0", -1e4, seeds=3)
+    assert rows(tmp_path)["Task-v0"]["reached"] == "yes"
+    config = {"benchmark": {"table": "zoo", "task": "Task-v0", "goal": -1e4, "published": {"A2C": -163.0}}}
+    write_run(tmp_path / "failed", seed=3, status="failed", config=config)
+    assert rows(tmp_path)["Task-v0"]["seeds"] == "3 of 4"
+    assert rows(tmp_path)["Task-v0"]["reached"] == "no"
+    write_run(tmp_path / "again", seed=3, config=config)
+    assert rows(tmp_path)["Task-v0"]["seeds"] == "4"
+
+
+def test_settings_have_a_row_each_and_a_seed_counts_once(tmp_path: Path) -> None:
+    write(tmp_path / "a", "Task-v0", 0.0, seeds=3, gamma=0.9)
+    write(tmp_path / "b", "Task-v0", 0.0, seeds=2, gamma=0.99)
+    write(tmp_path / "c", "Task-v0", 0.0, seeds=3, gamma=0.99)
+    assert {task: row["seeds"] for task, row in rows(tmp_path).items()} == {"Task-v0, gamma=0.9": "3", "Task-v0, gamma=0.99": "3"}
+
+
+def test_what_was_published_for_a_task_does_not_stand_beside_another(tmp_path: Path) -> None:
+    benchmark = {"table": "zoo", "task": "Own-v0", "env": {"id": "Own-v0", "kwargs": None}, "goal": 1e9, "published": {"A2C": 5}}
+    for index, env in enumerate(({"id": "Own-v0"}, {"id": "Own-v0", "kwargs": {"wind": True}}, {"id": "Other-v0"})):
+        write_run(tmp_path / str(index), config={"benchmark": benchmark, "env": env})
+    (own, windy), other = (row for task, row in rows(tmp_path).items() if "Own-v0" in task), rows(tmp_path)["Other-v0"]
+    assert sorted((own["A2C"], windy["A2C"])) == sorted(("5", other["A2C"]))
+    assert {row["goal"] for row in (own, windy)} == {"≥ 1e+09", other["goal"]}
+    assert other["reached"] == other["goal"] == other["A2C"]
+
+
 def test_a_table_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "Task-v0", 0.0, seeds=1, table="another")
-    with pytest.raises(ConfigError, match="only of another"):
+    with pytest.raises(ConfigError, match="only of another. Try --table another"):
         benchmark_table([tmp_path], "zoo")
+    write_run(tmp_path / "plain")
+    with pytest.raises(ConfigError, match="belong to no table. Try .experiment=zoo/cartpole"):
+        benchmark_table([tmp_path / "plain"], "zoo")
+    write_run(tmp_path / "stopped", status="interrupted", config={"benchmark": {"table": "zoo"}})
+    with pytest.raises(ConfigError, match=f"none of its runs has finished .interrupted.. Try resume={tmp_path / 'stopped'}"):
+        benchmark_table([tmp_path / "stopped"], "zoo")
     assert main([str(tmp_path), "--table", "zoo"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -80,3 +120,5 @@ def test_every_preset_of_the_zoo_can_be_built_and_says_what_it_is_held_against(p
     assert job.config.benchmark.table == "zoo" and job.config.benchmark.goal is not None
     assert job.config.evaluation.deterministic
     assert {"zoo A2C", "zoo PPO"} <= set(job.config.benchmark.published)
+    needed = {key: value for key, value in job.config.benchmark.env.items() if value is not None}
+    assert needed and needed.items() <= dict(job.config.env).items()
