@@ -93,11 +93,13 @@ def _main(argv: Sequence[str]) -> int:
         _run_jobs(_task_function)  # it was checked by the process that started this one
         return 0
     if only_prints:
-        return _print(overrides, arguments.cfg, arguments.multirun, config_dirs)
+        return _print(overrides, bool(arguments.cfg or arguments.help), arguments.multirun, config_dirs)
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
+        if len(targets) > 1:
+            raise ConfigError(f"{' '.join(f'resume={target}' for target in targets)}: one at a time. Name one of them")
         others = [text for text in overrides if not text.startswith("resume=")]
-        return _resume(Path(targets[-1].strip("'\"")), existing, others, config_dirs)
+        return _resume(Path(targets[0].strip("'\"")), existing, others, config_dirs)
     if existing.job is not None or ((existing.retry_failed or existing.trusted) and not existing.resume):
         raise ConfigError("retry_failed, job and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
     existing = existing if multirun else replace(existing, retry_failed=True)
@@ -128,9 +130,9 @@ def _main(argv: Sequence[str]) -> int:
     return _run(lambda config: _task_function(config, components if config == jobs[0].config else None), multirun)
 
 
-def _print(overrides: Sequence[str], config: str | None, multirun: bool, config_dirs: Sequence[str]) -> int:
-    """Have Hydra print what the options ask for, such as a part of the ``config``."""
-    if config and hydra_config(overrides, config_dirs) is None:
+def _print(overrides: Sequence[str], composes: bool, multirun: bool, config_dirs: Sequence[str]) -> int:
+    """Have Hydra print what the options ask for, such as a configuration, which it ``composes`` first."""
+    if composes and hydra_config(overrides, config_dirs) is None:
         compose_jobs(overrides, multirun, config_dirs)  # which says why there is nothing to print
     text = io.StringIO()  # Hydra prints a traceback where nobody reads on
     try:

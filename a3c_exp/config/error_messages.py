@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from a3c_exp.config import schema
+from a3c_exp.config.env_ids import is_atari, registered_id
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import describe_type, matches_type
 from a3c_exp.system.errors import ConfigError, closest_match, first_line
@@ -83,7 +84,9 @@ def explain_missing_group(group: str) -> str:
 
 
 def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+    """Those of the program's own, such as ``cartpole_tuned`` and ``zoo/cartpole``."""
+    folder = CONFIG_DIR / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def _file_of(config: str) -> Path:
@@ -130,22 +133,14 @@ def _unknown_option(group: str, option: str, options: Sequence[str], overrides: 
         return str(missing_extra(f"{group}={option}", _SUBMITIT))
     typed = [text.lstrip("+").partition("=") for text in overrides]
     group, option = next(((key, value) for key, _, value in typed if f"{key}/{value}" == f"{group}/{option}"), (group, option))
-    guess = closest_match(option, options)
+    options = sorted({*options, *_options(group)})
     plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
+    guess = closest_match(option, options)
     hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
-    if group == "env" and (id := _gymnasium_id(option)):
-        hint = f"Try env=gymnasium env.id={id}. "
-    listed = f"There are {', '.join(options or _options(group))}"
+    if group == "env" and (id := registered_id(option)):
+        hint = f"Try env={'atari' if is_atari(id) else 'gymnasium'} env.id={id}. "
+    listed = f"There are {', '.join(options)}"
     return f"{plus}{group}={option}: there is no such option. {hint}{listed}"
-
-
-def _gymnasium_id(word: str) -> str | None:
-    """The environment in gymnasium's registry that somebody may have meant."""
-    import gymnasium
-
-    if re.search(r"-v\d+$", word):
-        return word
-    return next((id for id in reversed(gymnasium.registry) if id.partition("-v")[0].lower() == word.lower()), None)
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> str:
@@ -165,11 +160,16 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         config, keys = OmegaConf.create(), list(schema.Config.__dataclass_fields__)
     if _may_be_added(key, config):
         return f"{key} is not in the chosen option, whose class takes it. Try +{key}=..."
-    if others := _options_with(key):
-        option = others[0].partition("=")[2]
+    if others := _options_with(key, config):
+        group, _, option = others[0].partition("=")
         if f"+logger@logger.{option}={option}" in overrides:  # of a list
             return f"{key}: of several loggers each has its own keys. Try logger.{option}.{key.partition('.')[2]}=..."
-        return f"{key} is a key of {' and '.join(others)}, which was not chosen. Try {others[0]} {key}=..."
+        elsewhere = (
+            f"{key} is a key of {', '.join(others)}, {'which was not' if len(others) == 1 else 'none of which was'} chosen"
+        )
+        if group == "env" and any(text.startswith("env=") for text in overrides):  # another environment is another task
+            return f"{elsewhere}. Keys of the chosen one: {', '.join(str(name) for name in config.env if name != '_target_')}"
+        return f"{elsewhere}. Try {others[0]} {key}=..."
     return f"there is no key {key}. {explain_key(key, keys) or 'python -m a3c_exp --help lists them all'}"
 
 
@@ -186,13 +186,16 @@ def _may_be_added(key: str, config: DictConfig) -> bool:
         return False
 
 
-def _options_with(key: str) -> list[str]:
-    """The options of a group that have this key, as they are typed."""
+def _options_with(key: str, config: DictConfig) -> list[str]:
+    """The options of a group that have this key, as they are typed; first those most like what ``config`` has of the group."""
     group, _, name = key.partition(".")
     if group not in _config_groups():
         return []
     contents: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in sorted((CONFIG_DIR / group).glob("*.yaml")) if name}
-    return [f"{group}={option}" for option, content in contents.items() if name in content.get(group, content)]
+    chosen = set(config.get(group) or ())
+    keys = {option: set(content.get(group, content)) for option, content in contents.items()}
+    found = sorted((option for option in keys if name in keys[option]), key=lambda option: len(keys[option] ^ chosen))
+    return [f"{group}={option}" for option in found]
 
 
 def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:

@@ -52,7 +52,8 @@ def _checked_partial(content: Mapping[str, Any], path: str, given: Iterable[str]
             if key in Config.__dataclass_fields__:  # a file of one's own without its header
                 hint = f"Did you mean {key}? A file in {path}/ that sets it begins with # @package _global_"
             taken = f"It takes {', '.join(names) or 'none'}"
-            raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}{f'. {hint}' if hint else ''}")
+            left_out = f"Where a preset sets it, leave it out: '~{path}.{key}'"
+            raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}. {f'{hint} ' if hint else ''}{left_out}")
         hint = hints.get(key, hints.get(open_ended or "", object))
         values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hint)
     for name, parameter in parameters.items():

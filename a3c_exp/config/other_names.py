@@ -93,6 +93,7 @@ def explain_key(key: str, keys: Collection[str]) -> str:
     if name in _WAYS:
         return _WAYS[name]
     siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
-    match = closest_match(last, siblings)
-    guess = closest_match(key, keys) or (f"{parent}{dot}{match}" if match else None)
+    if match := closest_match(last, siblings):
+        return f"Did you mean {parent}{dot}{match}?"
+    guess = None if siblings and parent else closest_match(key, keys)
     return f"Did you mean {guess}?" if guess else ""

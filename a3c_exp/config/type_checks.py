@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ _COMPARISONS: Mapping[type, tuple[str, Callable[[Any, Any], bool], str, str]] = 
     Ne: ("ne", operator.ne, "other than", "≠"),
 }
 """Of each kind of bound: its attribute, its test, how it is said in a sentence and in a table."""
+_PLAIN_WORD = re.compile(r"[A-Za-z_][\w./:-]*")  # which needs no quotes in an override
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word", type(None): "null"}
 
 
@@ -115,6 +117,8 @@ def describe_type(hint: Any) -> str:
         return "one of " + ", ".join(str(member.value) for member in hint)
     if origin is tuple and Ellipsis not in arguments:
         return f"a list of {len(arguments)}: " + ", ".join(describe_type(argument) for argument in arguments)
+    if origin is Mapping:
+        return "a mapping"
     if origin in (list, Sequence, tuple):
         return f"a list, each {describe_type(arguments[0])}"
     return _TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
@@ -137,7 +141,7 @@ def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str 
     allowed = describe_type(hint)
     if matches_type(value, hint, bounds=False) and isinstance(value, int) and "whole number of at" in allowed:
         allowed = allowed.partition("whole number of ")[2]  # it is a whole number; that need not be said
-    example = next(_examples(hint), default)
+    example = [value] if isinstance(default, list | tuple) and matches_type([value], hint) else next(_examples(hint), default)
     override = f"{name}={_as_typed(example)}"
     suggestion = "" if example is None else f". Try '{override}'" if "[" in override else f". Try {override}"
     return f"{name} is {_as_typed(value)}, but it is {allowed}{suggestion}"
@@ -157,7 +161,7 @@ def _as_typed(value: Any) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_as_typed, value))}]"
+        return f"[{','.join(item if isinstance(item, str) and _PLAIN_WORD.fullmatch(item) else _as_typed(item) for item in value)}]"
     return repr(value) if isinstance(value, str) else str(value)
 
 

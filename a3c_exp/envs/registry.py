@@ -9,12 +9,13 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import DependencyNotInstalled
 
+from a3c_exp.config.env_ids import ATARI_ID, registered_id
 from a3c_exp.envs.wrappers import describe_error
 from a3c_exp.system.errors import ConfigError, first_line
 from a3c_exp.system.extras import PROVIDERS, import_extra, is_installed, missing_extra
 
 _REGISTERED_BY = {
-    r"ALE/|\w+(NoFrameskip|Deterministic)-v\d": "ale_py",
+    ATARI_ID: "ale_py",
     r"MiniGrid-|BabyAI-": "minigrid",
     r"Fetch|Hand|Adroit|FrankaKitchen|PointMaze|AntMaze": "gymnasium_robotics",
 }
@@ -39,7 +40,9 @@ def registered_spec(id: str) -> EnvSpec:
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise ConfigError(f"{problem}: {describe_error(error)}") from error
+        meant = None if colon else registered_id(name)
+        mend = f". Try env.id={meant}" if meant not in (None, name) else ""
+        raise ConfigError(f"{problem}: {describe_error(error)}{mend}") from error
 
 
 def make_environment(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:

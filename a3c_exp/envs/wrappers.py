@@ -162,4 +162,4 @@ def time_limit(own: int | None, made: gymnasium.Env[Any, Any], wrapped: gymnasiu
 
 def describe_error(error: BaseException) -> str:
     """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")

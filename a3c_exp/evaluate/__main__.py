@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a3c_exp.system.cli import CommandParser, print_rows, run_command
+from a3c_exp.system.cli import CommandParser, print_rows, run_command, whole_number
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.system.memory import gc_frozen
 from a3c_exp.system.number_format import format_env_steps
@@ -46,11 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         _EXAMPLES,
     )
     parser.add_argument("run", type=Path, help="a run directory, the folder of several seeds, or exported weights")
-    parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--episodes", type=whole_number(1, 100), default=100, help="how many (default 100)")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
-    parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
-    parser.add_argument("--max-episode-steps", type=int, help="time limit (default: the environment's own, 200 for Pendulum)")
+    parser.add_argument(
+        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the held-out seeds (default %(default)s)"
+    )
+    limit = "time limit (default: the environment's own, 200 for Pendulum)"
+    parser.add_argument("--max-episode-steps", type=whole_number(1, 1000), help=limit)
     video = "write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it"
     parser.add_argument("--video", action="store_true", help=video)
     parser.add_argument("--plain", action="store_true", help="with --video: the environment's frame without the overlay")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a3c_exp.system.cli import CommandParser, command, print_rows, record_command_line, run_command
+from a3c_exp.system.cli import CommandParser, command, print_rows, record_command_line, run_command, whole_number
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_env_steps
 
@@ -62,8 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replace", action="store_true", help=replace)
     parser.add_argument("--half", action="store_true", help="store the weights in half precision")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
-    parser.add_argument("--episodes", type=int, default=100, help="held-out episodes to evaluate them on (default 100)")
-    parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
+    parser.add_argument(
+        "--episodes", type=whole_number(1, 100), default=100, help="held-out episodes to evaluate them on (default 100)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the held-out seeds (default %(default)s)"
+    )
     parser.add_trust()
     return parser
 
@@ -171,11 +175,11 @@ def _export_files(arguments: argparse.Namespace) -> None:
     from a3c_exp.evaluate.evaluator import EvaluatorConfig
     from a3c_exp.export.policy_files import describe, export_policy
     from a3c_exp.export.privacy import without_private_arguments
-    from a3c_exp.export.weights import EVALUATION_KEYS, require_one_seed
+    from a3c_exp.export.weights import EVALUATION_KEYS, require_held_out_seed
     from a3c_exp.training.build import build_run
     from a3c_exp.training.saved_weights import held_out_evaluator
 
-    require_one_seed(run, config, arguments.seed)
+    require_held_out_seed(config, arguments.seed)
     config = config.copy()
     config.device = "cpu"
     setup = build_run(config).setup
@@ -190,12 +194,15 @@ def _export_files(arguments: argparse.Namespace) -> None:
         }
     steps = format_env_steps(saved.env_step, config.env.get("frame_skip"))
     print_rows([("exporting", f"{saved.checkpoint} (after {steps})"), *_score(evaluation)])
+    if metadata["frame_skip"] > 1:
+        print_rows([("each action", f"is for {metadata['frame_skip']} steps of the environment (env.frame_skip)")])
     for path, difference in export_policy(setup, saved, evaluation_config, arguments.seed, metadata, paths):
         print_rows([("written", f"{path}, {path.stat().st_size / 1e6:.2f} MB"), ("checked", str(difference))])
 
 
 def _weights_and_command(run: Path, checkpoint: str, trusted: list[str]) -> tuple["DictConfig", "SavedWeights", str]:
     """Configuration, weights and the command that trained them, of a run directory or of a folder of exported weights."""
+    from a3c_exp.export.weights import require_single_seed
     from a3c_exp.runs.record import load
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config
@@ -203,6 +210,7 @@ def _weights_and_command(run: Path, checkpoint: str, trusted: list[str]) -> tupl
 
     if not pretrained.is_pretrained(run):
         config = saved_config(run, trusted)
+        require_single_seed(run, config)
         return config, load_weights(run, checkpoint), str(load(run)["command"])
     if checkpoint != "best":
         raise ConfigError(f"{run} holds one set of weights and no checkpoint {checkpoint!r}. Leave out --checkpoint")
@@ -211,6 +219,8 @@ def _weights_and_command(run: Path, checkpoint: str, trusted: list[str]) -> tupl
 
 
 def _score(evaluation: "EvaluationRecord") -> list[tuple[str, str]]:
+    if evaluation.episodes == 1:
+        return [("return", f"{evaluation.mean:.1f}, of one episode")]
     return [
         ("mean return", f"{evaluation.mean:.1f} ± {evaluation.std:.1f} (standard deviation)"),
         ("95 % interval", f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"),

@@ -26,7 +26,7 @@ def model_card(
     Args:
         config: as it is stored beside the card.
         provenance: that of the weights, with their score (provenance.json).
-        modules: of others, which the configuration names and whoever loads it needs.
+        modules: of others, which the configuration names and loading needs.
         repo_id: where on the hub the weights are to be found, ``user/name``; empty: nowhere yet.
         replay: what ``replay.mp4`` shows; empty: there is none.
     """

@@ -25,6 +25,7 @@ def describe(envs: EnvBatch, config: DictConfig) -> dict[str, Any]:
         "env": OmegaConf.to_container(config.env, resolve=True),
         "observation_space": str(space_of_observations(envs)),
         "action_space": str(envs.action_space),
+        "frame_skip": int(config.env.get("frame_skip") or 1),
     }
 
 

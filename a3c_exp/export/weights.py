@@ -62,7 +62,8 @@ def export_weights(run: Path, out: Path, config: WeightsConfig, trusted: Sequenc
     pretrained.reject_existing(out)
     run_config = saved_config(run, trusted)
     record = load(run)
-    require_one_seed(run, run_config, config.seed)
+    require_single_seed(run, run_config)
+    require_held_out_seed(run_config, config.seed)
     if config.video:
         require_video_encoder()
     saved = load_weights(run, config.checkpoint)
@@ -107,10 +108,14 @@ def card_of_folder(folder: Path, repo_id: str = "", trusted: Sequence[str] = ())
     return model_card(exported.config, exported.provenance, modules_of_others(exported.config), repo_id, replay)
 
 
-def require_one_seed(run: Path, config: DictConfig, held_out: int) -> None:
-    """A ConfigError if a run holds several seeds, or was trained with the root of the seeds to evaluate it with."""
+def require_single_seed(run: Path, config: DictConfig) -> None:
+    """A ConfigError if a run holds several seeds."""
     if config.num_seeds > 1:
         raise ConfigError(f"{run} holds {config.num_seeds} seeds. Name one of them: {run}/seed={config.seed}")
+
+
+def require_held_out_seed(config: DictConfig, held_out: int) -> None:
+    """A ConfigError if a run was trained with the root of the seeds to evaluate it with."""
     if held_out == config.seed:
         raise ConfigError(f"--seed {held_out} is the seed that the run trained with. Try another number")
 

@@ -112,7 +112,9 @@ def summary_rows(progress: RunProgress, status: Status, summary: JsonObject) -> 
             rows.append((name, _format_evaluation(evaluation, num_seeds)))
     if lag := summary.get("policy_lag"):
         rows.append(("policy lag", f"{lag['mean']:.1f}, at most {lag['max']}"))
-    return [*rows, ("run directory", str(progress.run.directory))]
+    directory = str(progress.run.directory)
+    rows.append(("run directory", directory))
+    return [*rows, ("go on with", f"resume={directory}")] if status == "interrupted" else rows
 
 
 def _format_evaluation(evaluation: JsonObject, num_seeds: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from a3c_exp.system.cli import CommandParser, run_command
+from a3c_exp.system.cli import CommandParser, run_command, whole_number
 from a3c_exp.system.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     does = "Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display."
     parser = CommandParser("a3c_exp.play", does, _EXAMPLES)
     parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; only env=car_racing can be played")
-    parser.add_argument("--tracks", type=int, help="end after this many (default: continue until Escape)")
-    parser.add_argument("--seed", type=int, default=1_000_003, help="root of the tracks' seeds (default %(default)s)")
+    parser.add_argument("--tracks", type=whole_number(1, 3), help="end after this many (default: continue until Escape)")
+    parser.add_argument(
+        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the tracks' seeds (default %(default)s)"
+    )
     parser.add_argument("--against", type=Path, metavar="RUN_DIR", help="then let this run's policy drive the same tracks")
     parser.add_trust()
     return parser

@@ -17,7 +17,12 @@ from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_interval, format_number
 
-_NOT_TRAINED = ("benchmark", "logger", "compile", "tags")  # keys of which training does not depend, compiled or not but for rounding
+_NOT_TRAINED = (
+    "benchmark",
+    "logger",
+    "compile",
+    "tags",
+)  # keys of which training does not depend, compiled or not but for rounding
 _GOAL_MARKS = {True: "yes", False: "no"}
 
 

@@ -53,6 +53,21 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigError(f"{message}. {self.prog} --help lists the options")
 
 
+def whole_number(least: int, example: int) -> Callable[[str], int]:
+    """The ``type`` of an option that takes a whole number of at least ``least``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"it is {text}, but takes a whole number of at least {least}. Try {example}")
+        return number
+
+    return parse
+
+
 _LEAST_ADDRESS_SPACE = 600  # MiB, with which torch's build for CPUs can be imported; with less it may hang instead of failing
 
 

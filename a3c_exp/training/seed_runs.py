@@ -106,7 +106,8 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
     directories = _seed_directories(directory, seeds)
     records = [record] if len(seeds) == 1 else [RunRecord.of_stopped_run(seed_directory) for seed_directory in directories]
     notices: list[str] = []
-    loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
+    changed = changed_values(directory, config)
+    loaded = [_load_checkpoint(seed_directory, components, changed, notices.append) for seed_directory in directories]
     if record.content["status"] == "finished":  # one that was stopped in its last evaluation has that to do
         _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
     missing = [jsonl.missing_episodes(path, state.episodes) for path, (state, _) in zip(directories, loaded, strict=True)]
@@ -116,7 +117,6 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
         for path, (state, _), count in zip(directories, loaded, missing, strict=True)
         if count
     ]
-    changed = changed_values(directory, config)
     notices += [f"goes on with {key}={as_text(after)}, which was {as_text(before)}" for key, (before, after) in changed.items()]
     seed_runs = []
     for seed, seed_record, (state, tracker_state), count in zip(seeds, records, loaded, missing, strict=True):
@@ -133,7 +133,10 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
 
 
 def _load_checkpoint(
-    directory: Path, components: RunComponents, on_damaged: Callable[[str], object]
+    directory: Path,
+    components: RunComponents,
+    changed: Mapping[str, Sequence[Any]],
+    on_damaged: Callable[[str], object],
 ) -> tuple[TrainingState, TrackerState]:
     checkpoints = Checkpoints(directory / "checkpoints")
     state, extra = load(checkpoints.latest(on_damaged))
@@ -144,9 +147,10 @@ def _load_checkpoint(
         ("workers", initial.rounds.shape, state.rounds.shape),
     ):
         if expected != saved:
+            typed = ", ".join(f"{key}={as_text(after)} (it was {as_text(before)})" for key, (before, after) in changed.items())
             raise RunDirectoryError(
-                f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
-                "a resumed run keeps its model, optimizer and workers. Leave them as they were, or start a new run"
+                f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; a resumed "
+                f"run keeps its environment, model, optimizer and workers. Leave out {typed or 'what changed'}, or start a new run"
             )
     evaluations = jsonl.evaluations_until(directory, state.env_steps)
     try:

@@ -42,6 +42,9 @@ NO_LOGGER = ("logger=[]", "logger=null", "logger=false", "~logger", "logger={a:1
         ("env=pendulm", "Did you mean env=pendulum?"),
         ("experiment=cartpole_tuned", "it takes a plus: +experiment=cartpole_tuned"),
         ("+experiment=cartpole_tund", "Did you mean +experiment=cartpole_tuned?"),
+        ("experiment=zoo/cartpole", "it takes a plus: +experiment=zoo/cartpole"),
+        ("+experiment=zoo/lunarlander", "Did you mean +experiment=zoo/lunar_lander?"),
+        ("env=lunar_lander", "Try env=gymnasium env.id=LunarLander-v3. There are atari, car_racing"),
         ("arm=workers_4", "Try +ablation=worker_count arm="),
         ("truncation=stop", "truncation is stop, but it is one of end, ignore"),
         ("num_seeds=0", "num_seeds is 0, but it is at least 1"),
@@ -78,7 +81,7 @@ NO_LOGGER = ("logger=[]", "logger=null", "logger=false", "~logger", "logger={a:1
         ("name=run #3: lr=0.1", """'name="run #3: lr=0.1"'"""),
         ("name=1e3", """1e3 would become 1000.0. Try 'name="1e3"'"""),
         ("env=LunarLander-v3", "Try env=gymnasium env.id=LunarLander-v3. There are atari, car_racing"),
-        ("env=ALE/Pong-v5", "env=ALE/Pong-v5: there is no such option. Try env=gymnasium env.id=ALE/Pong-v5"),
+        ("env=ALE/Pong-v5", "env=ALE/Pong-v5: there is no such option. Try env=atari env.id=ALE/Pong-v5"),
         ("env=acrobot", "Try env=gymnasium env.id=Acrobot-v1"),
         ("~env", "a run has one env, which is one of atari, car_racing"),
         ("+experiment=null", "Leave it out where it has none"),
@@ -135,6 +138,11 @@ def test_a_slip_in_a_persons_own_file_is_named_with_the_file(text: str, message:
         (["optimizer.lr=fast"], "optimizer.lr is 'fast', but it is a finite number"),
         (["optimizer.betas=[0.9]"], "a list of 2"),
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
+        (["+experiment=zoo/bipedal_walker", "optimizer=sgd"], "leave it out: '~optimizer.eps'"),
+        (["+experiment=zoo/acrobot", "model.hidden=[128]"], "Try model=shared_mlp model.hidden=..."),
+        (["env=cartpole", "env.braking_steps=2"], "Keys of the chosen one: id, backend, kwargs"),
+        (["env=gymnasium", "env.id=Acrobot"], "Try env.id=Acrobot-v1"),
+        (["env=gymnasium", "env.wrappers=my.Wrapper"], "a list, each a mapping or a word. Try 'env.wrappers=[my.Wrapper]'"),
         (["+env.gamma=0.9"], "Did you mean gamma? A file in env/ that sets it begins with # @package _global_"),
         (["model.head.kind=categorical"], "Try model.head.kind=gaussian"),
         (["env=gymnasium", "model.head.kind=gaussian"], "Try model.head.kind=categorical"),
@@ -155,6 +163,11 @@ def test_an_impossible_value_or_combination_is_refused_before_the_run(overrides:
     with pytest.raises(ConfigError) as caught:
         build_run(config(*overrides))
     assert message in str(caught.value)
+
+
+def test_what_was_said_to_leave_out_of_a_preset_can_be() -> None:
+    without = ("~optimizer.eps", "~optimizer.eps_inside_sqrt")
+    assert build_run(config("+experiment=zoo/bipedal_walker", "optimizer=sgd", *without)).setup.workers == 16
 
 
 def test_one_wrong_value_refuses_the_whole_sweep() -> None:

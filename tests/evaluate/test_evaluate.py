@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from a3c_exp.evaluate.__main__ import main
+from a3c_exp.export import __main__ as export
 from a3c_exp.stats.estimates import bootstrap_interval
 from tests.support.command import QUICK, run
 
@@ -59,11 +60,20 @@ def test_a_video_of_several_seeds_is_of_the_first(folder: Path, tmp_path: Path, 
     assert Path(printed["video"]).is_file()
 
 
+def test_a_file_of_several_seeds_is_refused_as_weights_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for format in ("--onnx", "--torch"):
+        assert export.main([str(folder), format]) == 2
+        assert f"holds {SEEDS} seeds. Name one of them: {folder}/seed=4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("damage", "arguments", "what"),
     [
         ("", ["--seed", "5"], "--seed 5 is a seed that the run trained with"),
         ("", ["--checkpoint", "some.pt"], "name that seed: "),
+        ("", ["--episodes", "0"], "it is 0, but takes a whole number of at least 1. Try 100"),
+        ("", ["--seed", "-1"], "a whole number of at least 0"),
+        ("", ["--max-episode-steps", "0"], "a whole number of at least 1"),
         ("seed=5", [], "seed=5 is missing, though"),
         ("seed=6/checkpoints", [], "holds no checkpoint"),
         ("run.json", [], "holds no run.json"),

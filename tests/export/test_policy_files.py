@@ -123,7 +123,7 @@ def test_a_file_says_what_it_is(run: Path) -> None:
     said = {entry.key: entry.value for entry in onnx.load(run / "policy.onnx").metadata_props}
     command = without_private_arguments(json.loads((run / "run.json").read_text())["command"])
     assert said["observation_space"].startswith("Box([-1. -1. -8.]")
-    assert said["action_space"] == "Box(-2.0, 2.0, (1,), float32)"
+    assert said["action_space"] == "Box(-2.0, 2.0, (1,), float32)" and said["frame_skip"] == "1"
     assert json.loads(said["env"])["id"] == "Pendulum-v1" and said["trained"] == command
     assert (
         json.loads(said["evaluation"])["episodes"] == 2 and "--onnx" in said["exported"] and said["env_steps"] in ("200", "400")
@@ -148,6 +148,7 @@ def test_a_torch_file_needs_no_a3c_exp(run: Path) -> None:
     [
         (["--onnx"], "policy.onnx exists, and nothing is overwritten"),
         (["--torch", "--out", "{new}", "--half"], "Leave it out"),
+        (["--torch", "--out", "{new}", "--episodes", "0"], "at least 1"),
         ([], "Try --out pretrained/NAME, or --onnx"),
         (["--torch", "--out", "{new}", "--checkpoint", "gone.pt"], "there is no checkpoint gone.pt"),
     ],

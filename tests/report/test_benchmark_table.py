@@ -86,11 +86,20 @@ def test_settings_have_a_row_each_and_a_seed_counts_once(tmp_path: Path) -> None
     write(tmp_path / "a", "Task-v0", 0.0, seeds=3, gamma=0.9)
     write(tmp_path / "b", "Task-v0", 0.0, seeds=2, gamma=0.99)
     write(tmp_path / "c", "Task-v0", 0.0, seeds=3, gamma=0.99)
-    assert {task: row["seeds"] for task, row in rows(tmp_path).items()} == {"Task-v0, gamma=0.9": "3", "Task-v0, gamma=0.99": "3"}
+    assert {task: row["seeds"] for task, row in rows(tmp_path).items()} == {
+        "Task-v0, gamma=0.9": "3",
+        "Task-v0, gamma=0.99": "3",
+    }
 
 
 def test_what_was_published_for_a_task_does_not_stand_beside_another(tmp_path: Path) -> None:
-    benchmark = {"table": "zoo", "task": "Own-v0", "env": {"id": "Own-v0", "kwargs": None}, "goal": 1e9, "published": {"A2C": 5}}
+    benchmark = {
+        "table": "zoo",
+        "task": "Own-v0",
+        "env": {"id": "Own-v0", "kwargs": None},
+        "goal": 1e9,
+        "published": {"A2C": 5},
+    }
     for index, env in enumerate(({"id": "Own-v0"}, {"id": "Own-v0", "kwargs": {"wind": True}}, {"id": "Other-v0"})):
         write_run(tmp_path / str(index), config={"benchmark": benchmark, "env": env})
     (own, windy), other = (row for task, row in rows(tmp_path).items() if "Own-v0" in task), rows(tmp_path)["Other-v0"]

@@ -39,6 +39,9 @@ def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> N
         ["gama=0.9"],
         ["--config-name", "mine"],
         ["--cfg", "job", "gama=0.9"],
+        ["+experiment=nope", "--help"],
+        ["workers=x", "--help"],
+        ["resume=here", "resume=there"],
         ["--optimizer.lr=0.1", "--gamma=0.9"],
         ["model.head.kind=categorical"],
         ["workers=2,0", "-m"],
@@ -160,8 +163,9 @@ def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int
         os.killpg(process.pid, number)  # as a terminal does: the whole group gets it
     else:
         process.send_signal(number)
-    process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == code
+    assert f"go on with       resume={where}" in said, said
     assert time.monotonic() - began < 20  # promised: 5 s; the slack is for a crowded machine
     about = record(where)
     assert about["status"] == "interrupted" and summary(where)["status"] == "interrupted"

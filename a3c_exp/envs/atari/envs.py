@@ -22,6 +22,15 @@ from a3c_exp.spaces.codecs import action_decoder
 from a3c_exp.system.errors import ConfigError
 
 _FRAMES_PER_SECOND = 60.0
+_OWN_ARGUMENTS = {
+    "frameskip": "Try env.frame_skip=4",
+    "repeat_action_probability": "Try env.repeat_action_probability=0.25",
+    "full_action_space": "Try env.full_action_space=true",
+    "obs_type": "It observes gray pictures; ale-py's own observations are there with env=gymnasium",
+    "sound_obs": "It observes pictures alone; ale-py's own observations are there with env=gymnasium",
+    "continuous": "Its actions are a game's buttons; ale-py's continuous ones are there with env=gymnasium",
+}
+"""Arguments of ale-py's environments that this one sets itself, and what to type."""
 
 
 class AtariEnvs(EnvBatch):
@@ -72,6 +81,8 @@ class AtariEnvs(EnvBatch):
         render_mode: str | None = None,
     ) -> None:
         self.num_envs = num_envs
+        for name in _OWN_ARGUMENTS.keys() & (kwargs or {}).keys():
+            raise ConfigError(f"env.kwargs has {name}, which is not for env=atari. {_OWN_ARGUMENTS[name]}")
         arguments = build_arguments(kwargs or {}, "env.kwargs") | {"frameskip": 1, "full_action_space": full_action_space}
         if repeat_action_probability is not None:
             arguments["repeat_action_probability"] = repeat_action_probability

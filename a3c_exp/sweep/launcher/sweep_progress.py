@@ -49,7 +49,7 @@ class JobState:
             return "finished"
         rows = dict(summary_rows(self.progress, self.status, self.summary))
         prefixes = {"trained": "", "evaluation": "evaluation ", "speed": ""}
-        prefixes["run directory"] = "go on with resume=" if self.status == "interrupted" else ""
+        prefixes |= {"go on with": "go on with "} if "go on with" in rows else {"run directory": ""}
         return f"{rows['status']}: " + " | ".join(prefix + rows[name] for name, prefix in prefixes.items() if name in rows)
 
 
