@@ -164,9 +164,8 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         group, _, option = others[0].partition("=")
         if f"+logger@logger.{option}={option}" in overrides:  # of a list
             return f"{key}: of several loggers each has its own keys. Try logger.{option}.{key.partition('.')[2]}=..."
-        elsewhere = (
-            f"{key} is a key of {', '.join(others)}, {'which was not' if len(others) == 1 else 'none of which was'} chosen"
-        )
+        not_chosen = "which was not chosen" if len(others) == 1 else "none of which was chosen"
+        elsewhere = f"{key} is a key of {', '.join(others)}, {not_chosen}"
         if group == "env" and any(text.startswith("env=") for text in overrides):  # another environment is another task
             return f"{elsewhere}. Keys of the chosen one: {', '.join(str(name) for name in config.env if name != '_target_')}"
         return f"{elsewhere}. Try {others[0]} {key}=..."

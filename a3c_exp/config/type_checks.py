@@ -161,8 +161,12 @@ def _as_typed(value: Any) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, list | tuple):
-        return f"[{','.join(item if isinstance(item, str) and _PLAIN_WORD.fullmatch(item) else _as_typed(item) for item in value)}]"
+        return f"[{','.join(map(_as_item, value))}]"
     return repr(value) if isinstance(value, str) else str(value)
+
+
+def _as_item(value: Any) -> str:
+    return value if isinstance(value, str) and _PLAIN_WORD.fullmatch(value) else _as_typed(value)
 
 
 def field_problems(cls: type, values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -49,9 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=whole_number(1, 100), default=100, help="how many (default 100)")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
-    parser.add_argument(
-        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the held-out seeds (default %(default)s)"
-    )
+    seed = "root of the held-out seeds (default %(default)s)"
+    parser.add_argument("--seed", type=whole_number(0, 1), default=1_000_003, help=seed)
     limit = "time limit (default: the environment's own, 200 for Pendulum)"
     parser.add_argument("--max-episode-steps", type=whole_number(1, 1000), help=limit)
     video = "write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it"

@@ -65,9 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--episodes", type=whole_number(1, 100), default=100, help="held-out episodes to evaluate them on (default 100)"
     )
-    parser.add_argument(
-        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the held-out seeds (default %(default)s)"
-    )
+    seed = "root of the held-out seeds (default %(default)s)"
+    parser.add_argument("--seed", type=whole_number(0, 1), default=1_000_003, help=seed)
     parser.add_trust()
     return parser
 

@@ -37,9 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("a3c_exp.play", does, _EXAMPLES)
     parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; only env=car_racing can be played")
     parser.add_argument("--tracks", type=whole_number(1, 3), help="end after this many (default: continue until Escape)")
-    parser.add_argument(
-        "--seed", type=whole_number(0, 1), default=1_000_003, help="root of the tracks' seeds (default %(default)s)"
-    )
+    seed = "root of the tracks' seeds (default %(default)s)"
+    parser.add_argument("--seed", type=whole_number(0, 1), default=1_000_003, help=seed)
     parser.add_argument("--against", type=Path, metavar="RUN_DIR", help="then let this run's policy drive the same tracks")
     parser.add_trust()
     return parser

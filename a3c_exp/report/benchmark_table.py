@@ -1,4 +1,4 @@
-"""``--table NAME``: what presets reach, a row a task and configuration, beside what others have published for it; as Markdown."""
+"""``--table NAME``: what presets reach, a row a task and configuration, beside what others have published; as Markdown."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,7 @@ from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_interval, format_number
 
-_NOT_TRAINED = (
-    "benchmark",
-    "logger",
-    "compile",
-    "tags",
-)  # keys of which training does not depend, compiled or not but for rounding
+_NOT_TRAINED = ("benchmark", "logger", "compile", "tags")  # on which what is learned does not depend, but for rounding
 _GOAL_MARKS = {True: "yes", False: "no"}
 
 

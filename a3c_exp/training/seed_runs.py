@@ -149,8 +149,9 @@ def _load_checkpoint(
         if expected != saved:
             typed = ", ".join(f"{key}={as_text(after)} (it was {as_text(before)})" for key, (before, after) in changed.items())
             raise RunDirectoryError(
-                f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; a resumed "
-                f"run keeps its environment, model, optimizer and workers. Leave out {typed or 'what changed'}, or start a new run"
+                f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
+                f"a resumed run keeps environment, model, optimizer and workers. "
+                f"Leave out {typed or 'what changed'}, or start a new run"
             )
     evaluations = jsonl.evaluations_until(directory, state.env_steps)
     try:

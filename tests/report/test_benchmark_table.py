@@ -110,10 +110,10 @@ def test_what_was_published_for_a_task_does_not_stand_beside_another(tmp_path: P
 
 def test_a_table_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "Task-v0", 0.0, seeds=1, table="another")
-    with pytest.raises(ConfigError, match="only of another. Try --table another"):
+    with pytest.raises(ConfigError, match=r"only of another\. Try --table another"):
         benchmark_table([tmp_path], "zoo")
     write_run(tmp_path / "plain")
-    with pytest.raises(ConfigError, match="belong to no table. Try .experiment=zoo/cartpole"):
+    with pytest.raises(ConfigError, match=r"belong to no table\. Try \+experiment=zoo/cartpole"):
         benchmark_table([tmp_path / "plain"], "zoo")
     write_run(tmp_path / "stopped", status="interrupted", config={"benchmark": {"table": "zoo"}})
     with pytest.raises(ConfigError, match=f"none of its runs has finished .interrupted.. Try resume={tmp_path / 'stopped'}"):
