@@ -96,10 +96,8 @@ def _main(argv: Sequence[str]) -> int:
         return _print(overrides, bool(arguments.cfg or arguments.help), arguments.multirun, config_dirs)
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
-        if len(targets) > 1:
-            raise ConfigError(f"{' '.join(f'resume={target}' for target in targets)}: one at a time. Name one of them")
         others = [text for text in overrides if not text.startswith("resume=")]
-        return _resume(Path(targets[0].strip("'\"")), existing, others, config_dirs)
+        return _resume(targets, existing, others, config_dirs)
     if existing.job is not None or ((existing.retry_failed or existing.trusted) and not existing.resume):
         raise ConfigError("retry_failed, job and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
     existing = existing if multirun else replace(existing, retry_failed=True)
@@ -171,8 +169,11 @@ def _until_decided(typed: SweepPlan, existing: ExistingRuns, code: int) -> int:
     return max(code, run_until_decided(typed, look_at, lambda plan: _resume_sweep(plan, existing)))
 
 
-def _resume(directory: Path, existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
+def _resume(targets: Sequence[str], existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
     """``resume=``: go on with a run, with all runs of a sweep, or with a study."""
+    if len(targets) > 1:
+        raise ConfigError(f"{' '.join(f'resume={target}' for target in targets)}: one at a time. Try resume={targets[0]}")
+    directory = Path(targets[0].strip("'\""))
     if is_sweep(directory):
         from a3c_exp.sweep.planned.resume import planned_sweep, with_one_job
 

@@ -19,8 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from a3c_exp.config import schema
-from a3c_exp.config.env_ids import is_atari, registered_id
-from a3c_exp.config.other_names import explain_key
+from a3c_exp.config.other_names import explain_key, is_atari, registered_id
 from a3c_exp.config.type_checks import describe_type, matches_type
 from a3c_exp.system.errors import ConfigError, closest_match, first_line
 from a3c_exp.system.extras import is_installed, missing_extra
@@ -167,7 +166,8 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         not_chosen = "which was not chosen" if len(others) == 1 else "none of which was chosen"
         elsewhere = f"{key} is a key of {', '.join(others)}, {not_chosen}"
         if group == "env" and any(text.startswith("env=") for text in overrides):  # another environment is another task
-            return f"{elsewhere}. Keys of the chosen one: {', '.join(str(name) for name in config.env if name != '_target_')}"
+            keys = [str(name) for name in config.env if name != "_target_"]
+            return f"{elsewhere}. Try one of the chosen one's: {', '.join(keys)}"
         return f"{elsewhere}. Try {others[0]} {key}=..."
     return f"there is no key {key}. {explain_key(key, keys) or 'python -m a3c_exp --help lists them all'}"
 

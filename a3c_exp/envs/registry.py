@@ -9,7 +9,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import DependencyNotInstalled
 
-from a3c_exp.config.env_ids import ATARI_ID, registered_id
+from a3c_exp.config.other_names import ATARI_ID, registered_id
 from a3c_exp.envs.wrappers import describe_error
 from a3c_exp.system.errors import ConfigError, first_line
 from a3c_exp.system.extras import PROVIDERS, import_extra, is_installed, missing_extra

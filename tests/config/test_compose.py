@@ -140,7 +140,7 @@ def test_a_slip_in_a_persons_own_file_is_named_with_the_file(text: str, message:
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
         (["+experiment=zoo/bipedal_walker", "optimizer=sgd"], "leave it out: '~optimizer.eps'"),
         (["+experiment=zoo/acrobot", "model.hidden=[128]"], "Try model=shared_mlp model.hidden=..."),
-        (["env=cartpole", "env.braking_steps=2"], "Keys of the chosen one: id, backend, kwargs"),
+        (["env=cartpole", "env.braking_steps=2"], "Try one of the chosen one's: id, backend, kwargs"),
         (["env=gymnasium", "env.id=Acrobot"], "Try env.id=Acrobot-v1"),
         (["env=gymnasium", "env.wrappers=my.Wrapper"], "a list, each a mapping or a word. Try 'env.wrappers=[my.Wrapper]'"),
         (["+env.gamma=0.9"], "Did you mean gamma? A file in env/ that sets it begins with # @package _global_"),

@@ -40,7 +40,6 @@ def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> N
         ["--config-name", "mine"],
         ["--cfg", "job", "gama=0.9"],
         ["+experiment=nope", "--help"],
-        ["workers=x", "--help"],
         ["resume=here", "resume=there"],
         ["--optimizer.lr=0.1", "--gamma=0.9"],
         ["model.head.kind=categorical"],
@@ -164,12 +163,10 @@ def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int
     else:
         process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert f"go on with       resume={where}" in said, said
+    assert process.returncode == code and f"go on with       resume={where}" in said, said
     assert time.monotonic() - began < 20  # promised: 5 s; the slack is for a crowded machine
     about = record(where)
-    assert about["status"] == "interrupted" and summary(where)["status"] == "interrupted"
-    assert list((where / "checkpoints").glob("step_*.pt"))
+    assert about["status"] == summary(where)["status"] == "interrupted" and list((where / "checkpoints").glob("step_*.pt"))
     deadline = time.monotonic() + 10
     while session_members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -23,14 +23,12 @@ from a3c_exp.system.errors import ConfigError
 
 _FRAMES_PER_SECOND = 60.0
 _OWN_ARGUMENTS = {
-    "frameskip": "Try env.frame_skip=4",
-    "repeat_action_probability": "Try env.repeat_action_probability=0.25",
-    "full_action_space": "Try env.full_action_space=true",
-    "obs_type": "It observes gray pictures; ale-py's own observations are there with env=gymnasium",
-    "sound_obs": "It observes pictures alone; ale-py's own observations are there with env=gymnasium",
-    "continuous": "Its actions are a game's buttons; ale-py's continuous ones are there with env=gymnasium",
+    "frameskip": "env.frame_skip=4",
+    "repeat_action_probability": "env.repeat_action_probability=0.25",
+    "full_action_space": "env.full_action_space=true",
+    **dict.fromkeys(("obs_type", "sound_obs", "continuous"), "env=gymnasium"),  # whose environment is ale-py's own
 }
-"""Arguments of ale-py's environments that this one sets itself, and what to type."""
+"""Arguments of ale-py's environments that are chosen here, and what to type instead."""
 
 
 class AtariEnvs(EnvBatch):
@@ -82,7 +80,7 @@ class AtariEnvs(EnvBatch):
     ) -> None:
         self.num_envs = num_envs
         for name in _OWN_ARGUMENTS.keys() & (kwargs or {}).keys():
-            raise ConfigError(f"env.kwargs has {name}, which is not for env=atari. {_OWN_ARGUMENTS[name]}")
+            raise ConfigError(f"env.kwargs has {name}, which env=atari chooses itself. Try {_OWN_ARGUMENTS[name]}")
         arguments = build_arguments(kwargs or {}, "env.kwargs") | {"frameskip": 1, "full_action_space": full_action_space}
         if repeat_action_probability is not None:
             arguments["repeat_action_probability"] = repeat_action_probability

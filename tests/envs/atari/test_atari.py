@@ -128,6 +128,9 @@ def test_every_frame_of_the_first_game_can_be_drawn() -> None:
         (["env.repeat_action_probability=1.5"], "env.repeat_action_probability"),
         (["env.kwargs={colour:1}"], "could not be made"),
         (["env.frame_skip=0"], "env.frame_skip"),
+        (["env.kwargs={frameskip:2}"], "Try env.frame_skip=4"),
+        (["env.kwargs={obs_type:ram}"], "Try env=gymnasium"),
+        (["env.id=Pong"], "Try env.id=ALE/Pong-v5"),
         (
             ["model=small_mlp"],
             "observes pictures [4, 84, 84], but this model's dense layers read vectors. Try model=nature_cnn",
