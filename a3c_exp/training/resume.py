@@ -60,7 +60,8 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
                     f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
                 )
             if present is _ABSENT:
-                raise ConfigError(f"there is no key {key}. {explain_key(key, schema.keys(config))}")
+                advice = explain_key(key, schema.keys(config)) or "Leave it out, or start a new run"
+                raise ConfigError(f"the run that is resumed has no key {key}. {advice}")
             OmegaConf.update(config, key, override.value())
             if is_kept(key) and OmegaConf.select(config, key) != present:
                 advice = "Leave it out, or start a new run"

@@ -28,6 +28,8 @@ from a3c_exp.training.resume import changed_values
 from a3c_exp.training.run_tracker import RunTracker, TrackerState
 from a3c_exp.training.trainer import Trainer
 
+_SHAPING_KEYS = ("env", "model", "normalize", "optimizer", "parallelism", "workers")  # on which a checkpoint's shapes depend
+
 
 @dataclass
 class SeedRun:
@@ -147,7 +149,8 @@ def _load_checkpoint(
         ("workers", initial.rounds.shape, state.rounds.shape),
     ):
         if expected != saved:
-            typed = ", ".join(f"{key}={as_text(after)} (it was {as_text(before)})" for key, (before, after) in changed.items())
+            shapes = {key: pair for key, pair in changed.items() if key.partition(".")[0] in _SHAPING_KEYS}
+            typed = ", ".join(f"{key}={as_text(after)} (it was {as_text(before)})" for key, (before, after) in shapes.items())
             raise RunDirectoryError(
                 f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
                 f"a resumed run keeps environment, model, optimizer and workers. "

@@ -52,6 +52,7 @@ def test_what_came_from_the_surroundings_is_saved_as_it_was(finished: Path) -> N
         ("env.id=Acrobot-v1", "keeps its env.id, which is CartPole-v1"),
         ("workers=3", "keeps its workers, which is 2"),
         ("env.frame_skip=2", "keeps its env.frame_skip, which is 1"),
+        ("env.braking_steps=2", "has no key env.braking_steps. Leave it out, or start a new run"),
         (
             "optimizer._target_=a3c_exp.optimizers.sgd.SGD",
             "keeps its optimizer._target_, which is a3c_exp.optimizers.adam.Adam",
@@ -63,6 +64,12 @@ def test_a_resume_cannot_make_another_run_of_it(override: str, kept: str, finish
         resumed_config(finished, [override, "max_env_steps=900"])
     assert kept in str(caught.value) and len(str(caught.value).splitlines()) == 1
     assert resumed_config(finished, ["seed=3", "env.id=CartPole-v1"]).seed == 3  # which changes nothing
+
+
+def test_what_no_longer_fits_a_checkpoint_is_named(finished: Path) -> None:
+    """As after env.frame_stack=3, or a model with other layers."""
+    ended = run(f"resume={finished}", "normalize.observation=true", "max_env_steps=900", cwd=finished.parent)
+    assert ended.returncode == 2 and "Leave out normalize.observation=true (it was false)" in ended.stderr, ended.stderr
 
 
 def test_what_a_resume_changes_is_told_alike_with_what_it_was_before(finished: Path, tmp_path: Path) -> None:
