@@ -19,6 +19,7 @@ from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.instantiate import checked_partial
+from a3c_exp.config.other_names import is_atari
 from a3c_exp.config.schema import check
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.evaluate.evaluator import LONGEST_EPISODE, EvaluatorConfig
@@ -46,6 +47,9 @@ _NO_LIMIT = (
     f"this environment declares no time limit: an evaluation episode that does not end by itself is cut off after "
     f"{LONGEST_EPISODE:,} steps. For another limit: evaluation.max_episode_steps=1000"
 )
+
+
+_UNPREPARED_ATARI = "this game is learned from single pictures in color, as ale-py gives them; env=atari prepares them"
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def build_run(config: DictConfig) -> RunComponents:
         setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
         notices = [_NO_LIMIT] if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None else []
+        if is_atari(str(config.env.get("id"))) and "frame_stack" not in config.env:
+            notices.append(_UNPREPARED_ATARI)
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1

@@ -146,3 +146,9 @@ def test_what_cannot_be_played_is_one_line(overrides: list[str], says: str) -> N
         (job,) = compose_jobs(["env=atari", *overrides], multirun=False)
         build_run(job.config)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_game_without_preparation_is_said() -> None:
+    for env, said in (("env=gymnasium", True), ("env=atari", False)):
+        (job,) = compose_jobs([env, "env.id=ALE/Pong-v5", "model=nature_cnn", "compile=false"], multirun=False)
+        assert any("env=atari prepares them" in notice for notice in build_run(job.config).notices) == said
