@@ -48,7 +48,6 @@ _NO_LIMIT = (
     f"{LONGEST_EPISODE:,} steps. For another limit: evaluation.max_episode_steps=1000"
 )
 
-
 _UNPREPARED_ATARI = "this game is learned from single pictures in color, as ale-py gives them; env=atari prepares them"
 
 
