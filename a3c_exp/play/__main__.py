@@ -47,9 +47,6 @@ def _parser() -> argparse.ArgumentParser:
 def _play(arguments: argparse.Namespace) -> None:
     from a3c_exp.config.compose import compose_jobs
 
-    for name, value, least, example in (("--tracks", arguments.tracks, 1, 3), ("--seed", arguments.seed, 0, 1)):
-        if value is not None and value < least:
-            raise ConfigError(f"{name} is {value}, but it is at least {least}. Try {name} {example}")
     # Mistakes are reported before the window opens.
     (job,) = compose_jobs(arguments.overrides, multirun=False)
     domain_randomize = _check_car_racing(job.env, job.config)

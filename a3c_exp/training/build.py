@@ -104,9 +104,7 @@ def build_run(config: DictConfig) -> RunComponents:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
         setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
-        notices = [_NO_LIMIT] if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None else []
-        if is_atari(str(config.env.get("id"))) and "frame_stack" not in config.env:
-            notices.append(_UNPREPARED_ATARI)
+        notices = _notices_of_task(config, evaluation, envs)
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1
@@ -128,6 +126,13 @@ def build_run(config: DictConfig) -> RunComponents:
         notices=notices,
         choices=_choices(config, setup, envs),
     )
+
+
+def _notices_of_task(config: DictConfig, evaluation: EvaluatorConfig, envs: EnvBatch) -> list[str]:
+    notices = [_NO_LIMIT] if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None else []
+    if is_atari(str(config.env.get("id"))) and "frame_stack" not in config.env:
+        notices.append(_UNPREPARED_ATARI)
+    return notices
 
 
 def _choices(config: DictConfig, setup: TrainingSetup, envs: EnvBatch) -> Mapping[str, Any]:

@@ -106,7 +106,7 @@ def test_a_display_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatc
     [
         (["env=car_racing"], "needs a display"),
         (["env=pendulum"], "Try python -m a3c_exp.play env=car_racing"),
-        (["env=car_racing", "--tracks", "0"], "--tracks is 0"),
+        (["env=car_racing", "--tracks", "0"], "--tracks: it is 0, but takes a whole number of at least 1. Try 3"),
         (["env=car_rasing"], "Did you mean env=car_racing?"),
     ],
 )
