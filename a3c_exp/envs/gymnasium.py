@@ -257,11 +257,15 @@ class GymnasiumEnvs(EnvBatch):
             self.on_frame()
 
     def render(self) -> NDArray[np.uint8]:
-        """The picture ``[height, width, 3]`` of the first environment; a ConfigError if it draws none."""
+        """The picture ``[height, width, 3]`` of the first environment; a ConfigError if it draws none, or cannot here."""
         try:
             frame: Any = self.envs[0].render()
         except NotImplementedError:
             frame = None
+        except Exception as error:  # of any kind: drawing is a third party's
+            mujoco = ".mujoco." in str(self.envs[0].spec and self.envs[0].spec.entry_point)
+            advice = "Try MUJOCO_GL=egl before the command, or MUJOCO_GL=osmesa" if mujoco else "Leave out pictures of it"
+            raise ConfigError(f"env.id={self._id} cannot be rendered here: {describe_error(error)}. {advice}") from error
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise ConfigError(
                 f"env.id={self._id} renders no image (render_mode=rgb_array). "

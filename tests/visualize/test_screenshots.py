@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from PIL import Image
 
 from a3c_exp.config.compose import compose_jobs
@@ -81,4 +82,16 @@ def test_an_environment_that_cannot_be_rendered_is_refused_before_the_run_starts
         [*SMALL, *EVERY, "logger=none", "env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], multirun=False
     )
     with pytest.raises(ConfigError, match="renders no image"):
+        build_run(job.config)
+
+
+def test_what_drawing_raises_is_said_before_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of MuJoCo on a machine without a display."""
+
+    def render(self: object) -> None:
+        raise RuntimeError("no OpenGL context")
+
+    monkeypatch.setattr(CartPoleEnv, "render", render)
+    (job,) = compose_jobs([*SMALL, *EVERY, "logger=none", "env.backend=gymnasium"], multirun=False)
+    with pytest.raises(ConfigError, match=r"cannot be rendered here: RuntimeError: no OpenGL context\. Leave out pictures"):
         build_run(job.config)
