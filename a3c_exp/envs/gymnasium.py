@@ -15,7 +15,7 @@ from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.frame_skip import FrameSkip, require_divisor
 from a3c_exp.envs.info_means import episode_info
-from a3c_exp.envs.registry import make_environment, registered_spec
+from a3c_exp.envs.registry import drawing_arguments, is_mujoco, make_environment, registered_spec
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import describe_space, numeric_array
@@ -85,8 +85,8 @@ class GymnasiumEnvs(EnvBatch):
         if frame_skip > 1:
             self.on_frame: Callable[[], None] | None = None
         bare = replace(spec, max_episode_steps=None, order_enforce=False, disable_env_checker=True)
-        # An environment that cannot render need not know the word.
-        arguments = build_arguments(kwargs or {}, "env.kwargs") | ({} if render_mode is None else {"render_mode": render_mode})
+        arguments = build_arguments(kwargs or {}, "env.kwargs")
+        arguments |= drawing_arguments(spec, render_mode, arguments)
         own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
         require_divisor(frame_skip, own_limit, id)
         limit_seen = run_max_episode_steps or (spec.max_episode_steps and spec.max_episode_steps // frame_skip)
@@ -263,8 +263,9 @@ class GymnasiumEnvs(EnvBatch):
         except NotImplementedError:
             frame = None
         except Exception as error:  # of any kind: drawing is a third party's
-            mujoco = ".mujoco." in str(self.envs[0].spec and self.envs[0].spec.entry_point)
-            advice = "Try MUJOCO_GL=egl before the command, or MUJOCO_GL=osmesa" if mujoco else "Leave out pictures of it"
+            spec, advice = self.envs[0].spec, "Leave out pictures of it"
+            if spec is not None and is_mujoco(spec):
+                advice = "Try MUJOCO_GL=egl before the command, or MUJOCO_GL=osmesa"
             raise ConfigError(f"env.id={self._id} cannot be rendered here: {describe_error(error)}. {advice}") from error
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise ConfigError(

@@ -45,12 +45,27 @@ def registered_spec(id: str) -> EnvSpec:
         raise ConfigError(f"{problem}: {describe_error(error)}{mend}") from error
 
 
+def is_mujoco(spec: EnvSpec) -> bool:
+    """Whether it is one of gymnasium's own environments in MuJoCo."""
+    return str(spec.entry_point).startswith("gymnasium.envs.mujoco.")
+
+
+def drawing_arguments(spec: EnvSpec, render_mode: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an environment takes beside the arguments ``given`` to be drawn; one that cannot render need not know any."""
+    if render_mode is None:
+        return {}
+    if not is_mujoco(spec) or "camera_name" in given or "camera_id" in given:
+        return {"render_mode": render_mode}
+    # What walks would leave the picture. A model without such a camera is drawn as it is without a name.
+    return {"render_mode": render_mode, "camera_name": "track"}
+
+
 def make_environment(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     """``gymnasium.make``; a ConfigError if it fails."""
     try:
         return gymnasium.make(spec, **arguments)
     except DependencyNotInstalled as error:
-        if ".mujoco." in str(spec.entry_point) and not is_installed("mujoco"):
+        if is_mujoco(spec) and not is_installed("mujoco"):
             raise missing_extra(f"env.id={id}", "mujoco") from error
         raise ConfigError(f"env.id={id} needs a package that is missing: {first_line(error)}. Install it first") from error
     except Exception as error:  # of any kind: the constructor is a third party's

@@ -159,3 +159,13 @@ def test_a_well_known_id_is_registered_by_its_package_or_says_which_to_install(
     finally:
         gymnasium.registry.pop("ALE/Test-v5", None)
         sys.modules.pop("ale_py", None)
+
+
+def test_pictures_of_mujoco_follow_what_walks() -> None:
+    pytest.importorskip("mujoco", reason="the extra mujoco is not installed")
+    for id, camera in (("Hopper-v5", 0), ("Reacher-v5", -1)):  # whose model has no camera
+        seen, unseen = GymnasiumEnvs(id, render_mode="rgb_array"), GymnasiumEnvs(id)
+        assert seen.envs[0].unwrapped.mujoco_renderer.camera_id == camera
+        assert unseen.envs[0].unwrapped.mujoco_renderer.camera_id == -1
+        seen.close()
+        unseen.close()
