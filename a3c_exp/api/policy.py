@@ -25,7 +25,7 @@ from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training import pretrained
 from a3c_exp.training.build import build_run
 from a3c_exp.training.resume import saved_config
-from a3c_exp.training.saved_weights import SavedWeights, load_weights
+from a3c_exp.training.saved_weights import SavedWeights, load_weights, require_single_seed
 
 State = tuple[NDArray[np.float32], ...]
 """Recurrent state of n environments, ``([n, state_size],)``."""
@@ -218,10 +218,7 @@ def load(run: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -
         config, saved = exported.config, exported.saved
     else:
         config = saved_config(directory, trust)
-        if config.num_seeds > 1:
-            raise ConfigError(
-                f"{directory} holds {config.num_seeds} seeds. Name one of them: {directory / f'seed={config.seed}'}"
-            )
+        require_single_seed(directory, config)
         saved = load_weights(directory, checkpoint)
     return Policy(build_run(config).setup, saved, config)
 

@@ -201,11 +201,10 @@ def _export_files(arguments: argparse.Namespace) -> None:
 
 def _weights_and_command(run: Path, checkpoint: str, trusted: list[str]) -> tuple["DictConfig", "SavedWeights", str]:
     """Configuration, weights and the command that trained them, of a run directory or of a folder of exported weights."""
-    from a3c_exp.export.weights import require_single_seed
     from a3c_exp.runs.record import load
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config
-    from a3c_exp.training.saved_weights import load_weights
+    from a3c_exp.training.saved_weights import load_weights, require_single_seed
 
     if not pretrained.is_pretrained(run):
         config = saved_config(run, trusted)

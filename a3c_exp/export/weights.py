@@ -27,7 +27,7 @@ from a3c_exp.system.number_format import format_env_steps
 from a3c_exp.training import pretrained
 from a3c_exp.training.build import build_run
 from a3c_exp.training.resume import saved_config
-from a3c_exp.training.saved_weights import SavedWeights, held_out_evaluator, load_weights
+from a3c_exp.training.saved_weights import SavedWeights, held_out_evaluator, load_weights, require_single_seed
 from a3c_exp.visualize.video import render_episode, require_video_encoder
 
 EVALUATION_KEYS = ("episodes", "deterministic", "mean", "std", "median", "ci_low", "ci_high", "min", "max", "mean_length")
@@ -106,12 +106,6 @@ def card_of_folder(folder: Path, repo_id: str = "", trusted: Sequence[str] = ())
     exported = pretrained.load(folder, trusted)
     replay = "an episode" if (folder / REPLAY).is_file() else ""
     return model_card(exported.config, exported.provenance, modules_of_others(exported.config), repo_id, replay)
-
-
-def require_single_seed(run: Path, config: DictConfig) -> None:
-    """A ConfigError if a run holds several seeds."""
-    if config.num_seeds > 1:
-        raise ConfigError(f"{run} holds {config.num_seeds} seeds. Name one of them: {run}/seed={config.seed}")
 
 
 def require_held_out_seed(config: DictConfig, held_out: int) -> None:

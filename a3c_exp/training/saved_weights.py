@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.cli import print_notice
-from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.checkpoint import Checkpoints, evaluation_of, read
 
 
@@ -25,6 +26,12 @@ class SavedWeights:
     env_step: int
     update: int
     own_evaluation: EvaluationRecord | None = None
+
+
+def require_single_seed(run: Path, config: DictConfig) -> None:
+    """A ConfigError if a run holds several seeds."""
+    if config.num_seeds > 1:
+        raise ConfigError(f"{run} holds {config.num_seeds} seeds. Name one of them: {run}/seed={config.seed}")
 
 
 def load_weights(run: Path, checkpoint: str) -> SavedWeights:
