@@ -1,6 +1,7 @@
 """From a command line to checked configurations, before Hydra makes a directory or starts a job."""
 
 import itertools
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -175,7 +176,9 @@ def _sweep_values(override: Override) -> list[str]:
         raise ConfigError(f"{override.input_line}: a sweep is over keys of the run, and {key} is Hydra's. Choose one value")
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise ConfigError(f"{override.input_line} gives no value. Try {key}=glob(*) for every option of a group, or {key}=a,b")
+        folder = re.search(r"=glob\((\w+)/(.+)\)$", override.input_line or "")
+        mend = f"{key}/{folder[1]}=glob({folder[2]})" if folder else f"{key}=glob(*)"
+        raise ConfigError(f"{override.input_line} gives no value. Try '{mend}' for every option of a group, or {key}=a,b")
     return values
 
 

@@ -55,6 +55,7 @@ OTHER_NAMES = {
 
 OTHER_WAYS = {
     "env_id env_name gym_id task": "Here it is env=gymnasium env.id=Acrobot-v1",
+    "zoo preset": "Here a preset is laid over the others: +experiment=zoo/cartpole",
     "policy policy_kwargs net_arch hidden_sizes hidden_layers hidden_dims layers hidden_size":
         "Here layers belong to the model: model.hidden=[64,64], or model.actor_hidden and model.critic_hidden of separate_mlp",
     "track wandb use_wandb": "Here W&B is on unless logger=none is typed",

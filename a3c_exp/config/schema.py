@@ -12,8 +12,9 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from a3c_exp.config.ablation import check_ablation
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
+from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
-from a3c_exp.system.errors import ConfigError, closest_match
+from a3c_exp.system.errors import ConfigError
 
 _SCHEDULE = OneOf(ScheduleKind | Sequence[tuple[float, float]])
 
@@ -196,8 +197,8 @@ def check(config: DictConfig) -> None:
     """Refuse values outside their range: a ConfigError names every one, what is allowed, and what to type."""
     names, problems = [field.name for field in fields(Config)], []
     for key in [str(key) for key in config if key not in names]:
-        guess = closest_match(key, names)
-        problems.append(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}"))
+        hint = explain_key(key, names) or f"There are {', '.join(names)}"
+        problems.append(f"there is no key {key}. {hint}")
     problems += field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
     check_ablation(config.ablation)
     if config.truncation is Truncation.ignore and config.max_episode_steps is not None:

@@ -94,8 +94,8 @@ def progress_line(progress: RunProgress) -> str:
 
 def summary_rows(progress: RunProgress, status: Status, summary: JsonObject) -> list[tuple[str, str]]:
     """Name and value of each line under a run that has ended. A run that failed early has a summary with little in it."""
-    reason = summary.get("reason")
-    rows = [("status", f"{status}: {reason}" if reason and reason != status else status)]
+    reason = (summary.get("reason") or status).partition("\n")[0]  # a traceback behind it was shown before
+    rows = [("status", f"{status}: {reason}" if reason != status else status)]
     episodes, steps = summary.get("episodes") or progress.episodes, summary.get("env_steps") or progress.env_steps
     seconds = summary.get("wall_time") or progress.elapsed
     num_seeds = summary.get("num_seeds", 1)

@@ -19,11 +19,12 @@ from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.compilation import Compilation
 from a3c_exp.parallelism.multiprocess.compiling_processes import CompileTask
+from a3c_exp.parallelism.multiprocess.deaths import Deaths
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, Sharing, WorkerAssignment
 from a3c_exp.system.child_process import StartMethod
-from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
+from a3c_exp.system.errors import ConfigError, NonFiniteError
 from a3c_exp.system.process_setup import usable_cores
 
 STOP_SECONDS = 3.0  # how long processes may take to end after the command to stop, before they are killed
@@ -72,8 +73,7 @@ class MultiprocessStrategy(Parallelism, ABC):
     stop_seconds: ClassVar[float] = STOP_SECONDS
 
     def __post_init__(self) -> None:
-        self._allowed_deaths = self.max_restarts if OnDeath(self.on_worker_death) is OnDeath.restart else 0
-        self._deaths: list[Death] = []
+        self._deaths = Deaths(self.max_restarts if OnDeath(self.on_worker_death) is OnDeath.restart else 0)
         self._events: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
 
@@ -225,17 +225,9 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._counters.release_dead(slot)
 
     def _count_death(self, death: Death) -> MessageEvent:
-        """Say that a process is replaced; a WorkerError if it is one too many."""
-        self._deaths.append(death)
-        if len(self._deaths) > self._allowed_deaths:
-            raise WorkerError(
-                f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
-                f"{self._allowed_deaths} are allowed (parallelism.max_restarts). Mend what ends it, then go on from the "
-                f"last checkpoint with resume=RUN_DIR{death.details}"
-            )
-        subject = self._process_name(death.index) + self._affected_workers(death.index)
-        restarts = f"{len(self._deaths)} of at most {self._allowed_deaths} times"
-        return MessageEvent(f"{subject} {death.cause}; replaced, {restarts}{death.details}")
+        """Say that a process is replaced; a WorkerError if that would not help any more."""
+        name, workers = self._process_name(death.index), self._affected_workers(death.index)
+        return self._deaths.add(death, name, workers, self.counts().env_steps)
 
     def _affected_workers(self, index: int) -> str:
         """The workers of a process, in brackets; nothing where it hosts none."""
@@ -291,7 +283,6 @@ class MultiprocessStrategy(Parallelism, ABC):
     def summary(self, index: int = 0) -> dict[str, Any]:
         return {
             "processes": len(self._workers_by_process),
-            "restarts": len(self._deaths),
-            "deaths": [f"process {death.index} {death.cause}" for death in self._deaths],
+            **self._deaths.summary(),
             **self._compilation.summary(),
         }
