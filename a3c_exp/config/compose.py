@@ -177,8 +177,10 @@ def _sweep_values(override: Override) -> list[str]:
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
         folder = re.search(r"=glob\((\w+)/(.+)\)$", override.input_line or "")
-        mend = f"{key}/{folder[1]}=glob({folder[2]})" if folder else f"{key}=glob(*)"
-        raise ConfigError(f"{override.input_line} gives no value. Try '{mend}' for every option of a group, or {key}=a,b")
+        group, options = (f"{key}/{folder[1]}", folder[2]) if folder else (key, "*")
+        raise ConfigError(
+            f"{override.input_line} gives no value. Try '{group}=glob({options})' for every option of a group, or {key}=a,b"
+        )
     return values
 
 

@@ -1,6 +1,5 @@
 """What a command line means, and what is refused before anything is started or made."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -285,20 +284,3 @@ def test_glob_is_every_option_that_it_matches(tmp_path: Path) -> None:
     for nothing in ("model=glob(*_xyz)", "gamma=glob(*)", "hydra/launcher=glob(*)"):
         with pytest.raises(ConfigError, match=r"gives no value|is Hydra's"):
             compose_jobs([nothing], multirun=True)
-
-
-def test_a_glob_over_a_folder_of_presets_is_answered_with_one_that_finds_them() -> None:
-    with pytest.raises(ConfigError) as caught:
-        compose_jobs(["+experiment=glob(zoo/*)"], multirun=True)
-    (told,) = re.findall(r"Try '(\S+)'", str(caught.value))
-    presets = (CONFIG_DIR / "experiment" / "zoo").glob("*.yaml")
-    found = [job.overrides[0] for job in compose_jobs([told], multirun=True)]
-    assert found == sorted(f"+experiment/zoo={path.stem}" for path in presets)
-
-
-@pytest.mark.parametrize("typed", ["zoo=cartpole", "+zoo=cartpole"])
-def test_a_preset_without_its_group_is_answered_with_the_group(typed: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        compose_jobs([typed], multirun=False)
-    (told,) = re.findall(r"\+experiment=\S+", str(caught.value))
-    assert compose_jobs([told], multirun=False)[0].config.env.id == "CartPole-v1"

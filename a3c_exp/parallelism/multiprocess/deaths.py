@@ -35,15 +35,19 @@ class Deaths:
             WorkerError: this death is one too many, or the last ones came with the same traceback and no step between them.
         """
         self._deaths.append((death, env_steps))
-        mend = f"Mend what ends it, then go on from the last checkpoint with resume=RUN_DIR{death.details}"
-        if len(self) > self._allowed:
-            allowed = f"{self._allowed} are allowed (parallelism.max_restarts)"
-            raise WorkerError(f"{name} {death.cause}; that is death {len(self)}, and {allowed}. {mend}")
-        same = self._same_deaths()
+        deaths, same = len(self), self._same_deaths()
+        if deaths > self._allowed:
+            raise WorkerError(
+                f"{name} {death.cause}; that is death {deaths}, and {self._allowed} are allowed (parallelism.max_restarts). "
+                f"Mend what ends it, then go on from the last checkpoint with resume=RUN_DIR{death.details}"
+            )
         if same == _SAME_DEATHS:
-            raise WorkerError(f"{name} {death.cause}; that is death {same} by the same error without a step in between. {mend}")
+            raise WorkerError(
+                f"{name} {death.cause}; that is death {same} by the same error without a step in between. "
+                f"Mend it, then go on with resume=RUN_DIR{death.details}"
+            )
         details = "; the same error" if same > 1 else death.details
-        return MessageEvent(f"{name}{workers} {death.cause}; replaced, {len(self)} of at most {self._allowed} times{details}")
+        return MessageEvent(f"{name}{workers} {death.cause}; replaced, {deaths} of at most {self._allowed} times{details}")
 
     def _same_deaths(self) -> int:
         """How many of the last deaths are one error, shown by one traceback, that came before the next step."""

@@ -125,21 +125,6 @@ def test_workers_that_keep_dying_end_the_run_with_the_cause(tmp_path: Path) -> N
     assert len(finished) == training.parallelism.counts().episodes == 2
 
 
-@pytest.mark.parametrize(
-    ("at_step", "deaths", "told"), [(1, 3, "3 by the same error without a step"), (12, 5, "5, and 4 are allowed")]
-)
-def test_an_error_is_met_thrice_before_a_step_and_otherwise_as_often_as_allowed(
-    tmp_path: Path, at_step: int, deaths: int, told: str
-) -> None:
-    faults = Faults(("raise",) * 9, tmp_path, at_step=at_step)
-    training = Training(Hogwild(processes=1, max_restarts=4), small_task(ENDLESS, workers=1, faults=faults, lengths=(5,)))
-    with training, pytest.raises(WorkerError, match=f"that is death {told}") as caught:
-        training.until(lambda: False)
-    assert training.parallelism.summary()["restarts"] == deaths
-    shown = ["the pole snapped" in text for text in (*training.notices, str(caught.value))]
-    assert shown == [True, *[at_step > 1] * (deaths - 2), True], "a traceback is shown once, and again at the end"
-
-
 def test_a_process_that_is_suspended_while_it_holds_the_lock_is_the_only_one_killed(tmp_path: Path) -> None:
     deadly = Deadly(Tick(), tmp_path / "stopped", 20, "half_written", signal.SIGSTOP)
     task = small_task(Budget(max_episodes=50), workers=3, lengths=(5,), optimizer=deadly, gathering=Gathering(tmp_path, 3))
