@@ -1,6 +1,7 @@
 """Policies in other programs: what onnxruntime and ``torch.export.load`` make of an exported file is what the policy does."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,6 +133,15 @@ def test_a_file_says_what_it_is(run: Path) -> None:
     texts = {METADATA: ""}
     torch.export.load(run / "policy.pt2", extra_files=texts)
     assert json.loads(texts[METADATA])["inputs"] == {"observation": "float32 ['n', 3]", "state": "float32 ['n', 8]"}
+
+
+def test_who_uses_a_file_is_told_for_how_long_an_action_is_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained(tmp_path / "run", "env.id=Pendulum-v1", "env.frame_skip=4", "model=small_mlp")
+    assert export.main([str(run), "--torch", "--episodes", "1"]) == 0
+    assert re.search(r"each action +is for 4 steps of the environment", capsys.readouterr().out)
+    texts = {METADATA: ""}
+    torch.export.load(run / "policy.pt2", extra_files=texts)
+    assert json.loads(texts[METADATA])["frame_skip"] == 4
 
 
 def test_a_torch_file_needs_no_a3c_exp(run: Path) -> None:
