@@ -10,6 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import DependencyNotInstalled
 
 from a3c_exp.config.other_names import ATARI_ID, registered_id
+from a3c_exp.envs import mujoco_warnings
 from a3c_exp.envs.wrappers import describe_error
 from a3c_exp.system.errors import ConfigError, first_line
 from a3c_exp.system.extras import PROVIDERS, import_extra, is_installed, missing_extra
@@ -62,6 +63,8 @@ def drawing_arguments(spec: EnvSpec, render_mode: str | None, given: Mapping[str
 
 def make_environment(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     """``gymnasium.make``; a ConfigError if it fails."""
+    if is_mujoco(spec) and is_installed("mujoco"):
+        mujoco_warnings.show_each_once()
     try:
         return gymnasium.make(spec, **arguments)
     except DependencyNotInstalled as error:
