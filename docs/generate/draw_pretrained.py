@@ -1,6 +1,7 @@
 """Draw docs/figures/pretrained.webp: six moments of one held-out episode of every folder in pretrained/, a row each.
 
-python docs/generate/draw_pretrained.py
+python docs/generate/draw_pretrained.py            # all: minutes, most for MuJoCo (MUJOCO_GL=egl without a display)
+python docs/generate/draw_pretrained.py pong       # these rows alone
 """
 
 import subprocess
@@ -20,11 +21,16 @@ WIDTH, HEIGHT, GAP, TITLE = 200, 134, 6, 26
 
 def main() -> None:
     folders = sorted(path.parent for path in (ROOT / "pretrained").glob("*/provenance.json"))
+    drawn = [folder for folder in folders if not sys.argv[1:] or folder.name in sys.argv[1:]]
     row = TITLE + HEIGHT + GAP
+    kept = _rows(folders, drawn, row)
     strip = Image.new("RGB", (MOMENTS * (WIDTH + GAP) - GAP, len(folders) * row - GAP), "white")
     draw = ImageDraw.Draw(strip)
     font, small = ImageFont.load_default(16), ImageFont.load_default(11)
     for index, folder in enumerate(folders):
+        if folder in kept:
+            strip.paste(kept[folder], (0, index * row))
+            continue
         cells, frames_per_second = _episode(folder)
         moments = np.linspace(0, 1, MOMENTS) ** 1.5 * (len(cells) - 1)  # closer at the start, where most happens
         draw.text((0, index * row + 4), folder.name, "black", font)
@@ -35,6 +41,16 @@ def main() -> None:
             draw.text((left + 5, top + 4), f"{moment / frames_per_second:.1f} s", "dimgray", small)
     strip.save(FIGURE, quality=85)
     print(f"{FIGURE.relative_to(ROOT)}: {len(folders)} tasks, {FIGURE.stat().st_size / 1000:.0f} kB")
+
+
+def _rows(folders: list[Path], drawn: list[Path], row: int) -> dict[Path, Image.Image]:
+    """The rows of today's picture that are not drawn anew; one for each folder, or for each that is not drawn."""
+    if drawn == folders:
+        return {}
+    picture = Image.open(FIGURE).convert("RGB")
+    there = folders if (picture.height + GAP) // row == len(folders) else [folder for folder in folders if folder not in drawn]
+    places = {folder: (0, index * row, picture.width, (index + 1) * row - GAP) for index, folder in enumerate(there)}
+    return {folder: picture.crop(box) for folder, box in places.items() if folder not in drawn}
 
 
 def _episode(folder: Path) -> tuple[list[Image.Image], float]:
