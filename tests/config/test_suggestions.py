@@ -11,9 +11,9 @@ from a3c_exp.system.errors import ConfigError
 def test_a_glob_over_a_folder_of_presets_is_answered_with_one_that_finds_them() -> None:
     with pytest.raises(ConfigError) as caught:
         compose_jobs(["+experiment=glob(zoo/*)"], multirun=True)
-    (told,) = re.findall(r"Try '(\S+)'", str(caught.value))
+    (suggested,) = re.findall(r"Try '(\S+)'", str(caught.value))
     presets = (CONFIG_DIR / "experiment" / "zoo").glob("*.yaml")
-    found = [job.overrides[0] for job in compose_jobs([told], multirun=True)]
+    found = [job.overrides[0] for job in compose_jobs([suggested], multirun=True)]
     assert found == sorted(f"+experiment/zoo={path.stem}" for path in presets)
 
 
@@ -21,5 +21,5 @@ def test_a_glob_over_a_folder_of_presets_is_answered_with_one_that_finds_them() 
 def test_a_preset_without_its_group_is_answered_with_the_group(typed: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose_jobs([typed], multirun=False)
-    (told,) = re.findall(r"\+experiment=\S+", str(caught.value))
-    assert compose_jobs([told], multirun=False)[0].config.env.id == "CartPole-v1"
+    (suggested,) = re.findall(r"\+experiment=\S+", str(caught.value))
+    assert compose_jobs([suggested], multirun=False)[0].config.env.id == "CartPole-v1"

@@ -135,7 +135,7 @@ def test_a_file_says_what_it_is(run: Path) -> None:
     assert json.loads(texts[METADATA])["inputs"] == {"observation": "float32 ['n', 3]", "state": "float32 ['n', 8]"}
 
 
-def test_who_uses_a_file_is_told_for_how_long_an_action_is_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_export_says_for_how_long_an_action_is_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = trained(tmp_path / "run", "env.id=Pendulum-v1", "env.frame_skip=4", "model=small_mlp")
     assert export.main([str(run), "--torch", "--episodes", "1"]) == 0
     assert re.search(r"each action +is for 4 steps of the environment", capsys.readouterr().out)

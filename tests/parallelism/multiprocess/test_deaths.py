@@ -11,14 +11,14 @@ from tests.support.faulty import Faults
 
 
 @pytest.mark.parametrize(
-    ("at_step", "deaths", "told"), [(1, 3, "3 by the same error without a step"), (12, 5, "5, and 4 are allowed")]
+    ("at_step", "deaths", "message"), [(1, 3, "3 by the same error without a step"), (12, 5, "5, and 4 are allowed")]
 )
 def test_an_error_is_met_thrice_before_a_step_and_otherwise_as_often_as_allowed(
-    tmp_path: Path, at_step: int, deaths: int, told: str
+    tmp_path: Path, at_step: int, deaths: int, message: str
 ) -> None:
     faults = Faults(("raise",) * 9, tmp_path, at_step=at_step)
     training = Training(Hogwild(processes=1, max_restarts=4), small_task(ENDLESS, workers=1, faults=faults, lengths=(5,)))
-    with training, pytest.raises(WorkerError, match=f"that is death {told}") as caught:
+    with training, pytest.raises(WorkerError, match=f"that is death {message}") as caught:
         training.until(lambda: False)
     assert training.parallelism.summary()["restarts"] == deaths
     shown = ["the pole snapped" in text for text in (*training.notices, str(caught.value))]
