@@ -1,12 +1,14 @@
-"""What a study found is what its preset says, and what was published had its chance in the study."""
+"""Every preset trains; what a study found is what its preset says, and what was published had its chance in the study."""
 
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from a3c_exp.config.compose import compose_jobs
+import a3c_exp
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
 from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.training.build import build_run
@@ -14,6 +16,24 @@ from tests.support.command import ROOT
 
 TRIALS = ROOT / "docs" / "studies"
 BEST = 6
+PRESETS = sorted(str(path.relative_to(CONFIG_DIR / "experiment").with_suffix("")) for path in CONFIG_DIR.glob("experiment/**/*.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_trains_for_two_windows_and_is_evaluated(preset: str, tmp_path: Path) -> None:
+    (job,) = compose_jobs([f"+experiment={preset}"], multirun=False)
+    steps = 2 * job.config.workers * job.config.n_step
+    run = a3c_exp.train(
+        f"+experiment={preset}",
+        f"hydra.run.dir={tmp_path / 'run'}",
+        max_env_steps=steps,
+        logger="none",
+        compile=False,
+        **{"evaluation.episodes": 1, "evaluation.max_episode_steps": 40},
+    )
+    assert run.summary["status"] == "finished" and run.summary["env_steps"] >= steps
+    assert np.isfinite(run.evaluations["mean"]).all() and len(run.evaluations) >= 1
 
 
 def best_trials(path: Path) -> list[dict[str, str]]:
