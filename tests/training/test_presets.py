@@ -16,7 +16,9 @@ from tests.support.command import ROOT
 
 TRIALS = ROOT / "docs" / "studies"
 BEST = 6
-PRESETS = sorted(str(path.relative_to(CONFIG_DIR / "experiment").with_suffix("")) for path in CONFIG_DIR.glob("experiment/**/*.yaml"))
+PRESETS = sorted(
+    str(path.relative_to(CONFIG_DIR / "experiment").with_suffix("")) for path in CONFIG_DIR.glob("experiment/**/*.yaml")
+)
 
 
 @pytest.mark.slow
