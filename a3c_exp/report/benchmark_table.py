@@ -12,6 +12,7 @@ from a3c_exp.report.aggregate import group_by_configuration
 from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_directories import natural_sort_key
+from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.tolerant_io import mapping, number
 from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 from a3c_exp.system.errors import ConfigError
@@ -23,10 +24,15 @@ _GOAL_MARKS = {True: "yes", False: "no"}
 
 def benchmark_table(directories: Sequence[Path], name: str) -> str:
     """The runs that belong to a table (``benchmark.table``), as Markdown: of each task and configuration the interquartile mean
-    over seeds of the last evaluation, with its 95 % interval, and what is published for the task. A ConfigError if no run of it
-    has finished."""
+    over seeds of the last evaluation, with its 95 % interval, and what is published for the task. The trials of a study, each
+    with settings of its own, are left to the study's report. A ConfigError if no run of it has finished."""
     every = read_runs(directories)
-    runs = [run for run in every if run.value("benchmark.table") == name]
+    of_table = [run for run in every if run.value("benchmark.table") == name]
+    runs = [run for run in of_table if _study(run) is None]
+    if of_table and not runs:
+        raise ConfigError(
+            f"--table {name}: all of its runs are trials of a study. Try python -m a3c_exp.report {_study(of_table[0])}"
+        )
     rows = [row for _, group in groupby(sorted(runs, key=_task), _task) for row in _rows(list(group))]
     if not rows:
         raise ConfigError(_no_finished_run(name, runs, every))
@@ -100,6 +106,11 @@ def _steps(runs: Sequence[RunData]) -> str:
     """``250,000 × 4``: actions, where each was held for four steps of the environment."""
     held, steps = number(runs[0].value("env.frame_skip")), format_count(max(run.result("env_steps") for run in runs))
     return f"{steps} \N{MULTIPLICATION SIGN} {held:.0f}" if held > 1 else steps
+
+
+def _study(run: RunData) -> Path | None:
+    """The directory of the study that the run is a trial of."""
+    return next((folder for folder in run.path.resolve().parents if (folder / STUDY_FILE).is_file()), None)
 
 
 def _task(run: RunData) -> str:

@@ -10,6 +10,7 @@ from a3c_exp.config.compose import compose_jobs
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.benchmark_table import benchmark_table
 from a3c_exp.report.run_reader import read_runs
+from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
@@ -106,6 +107,17 @@ def test_what_was_published_for_a_task_does_not_stand_beside_another(tmp_path: P
     assert sorted((own["A2C"], windy["A2C"])) == sorted(("5", other["A2C"]))
     assert {row["goal"] for row in (own, windy)} == {"≥ 1e+09", other["goal"]}
     assert other["reached"] == other["goal"] == other["A2C"]
+
+
+def test_the_trials_of_a_study_are_no_rows(tmp_path: Path) -> None:
+    write(tmp_path, "Task-v0", 0.0, seeds=2, gamma=0.99)
+    study = tmp_path / "study"
+    write(study, "Task-v0", 0.0, seeds=2, gamma=0.5)
+    assert set(rows(tmp_path)) == {"Task-v0, gamma=0.5", "Task-v0, gamma=0.99"}
+    (study / STUDY_FILE).write_text("{}")
+    assert set(rows(tmp_path)) == {"Task-v0"}
+    with pytest.raises(ConfigError, match=rf"trials of a study\. Try python -m a3c_exp\.report {study}"):
+        benchmark_table([study], "zoo")
 
 
 def test_a_table_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

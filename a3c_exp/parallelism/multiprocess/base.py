@@ -48,7 +48,7 @@ class MultiprocessStrategy(Parallelism, ABC):
     Args:
         processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
         on_worker_death: restart or fail.
-        max_restarts: deaths that a run survives.
+        max_restarts: deaths that a run survives; three by one error, without a step between, end it.
         worker_timeout: seconds without a heartbeat after which a process counts as dead.
         lock_timeout: seconds to wait for a lock before an error names its holder; workers wait ``worker_timeout`` longer.
         start_method: forkserver (imports torch once) or spawn.
