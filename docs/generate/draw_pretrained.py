@@ -48,7 +48,12 @@ def _rows(folders: list[Path], drawn: list[Path], row: int) -> dict[Path, Image.
     if drawn == folders:
         return {}
     picture = Image.open(FIGURE).convert("RGB")
-    there = folders if (picture.height + GAP) // row == len(folders) else [folder for folder in folders if folder not in drawn]
+    rows = (picture.height + GAP) // row
+    there = folders if rows == len(folders) else [folder for folder in folders if folder not in drawn]
+    if rows != len(there):
+        sys.exit(
+            f"{FIGURE.relative_to(ROOT)} has {rows} rows, and {len(there)} were expected. Name no folder, so that all are drawn"
+        )
     places = {folder: (0, index * row, picture.width, (index + 1) * row - GAP) for index, folder in enumerate(there)}
     return {folder: picture.crop(box) for folder, box in places.items() if folder not in drawn}
 
