@@ -10,9 +10,9 @@ import numpy as np
 
 from a3c_exp.report.aggregate import group_by_configuration
 from a3c_exp.report.run_reader import RunData, read_runs
+from a3c_exp.report.study.reader import is_study
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_directories import natural_sort_key
-from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.tolerant_io import mapping, number
 from a3c_exp.stats.estimates import interquartile_mean, seed_interval
 from a3c_exp.system.errors import ConfigError
@@ -30,9 +30,8 @@ def benchmark_table(directories: Sequence[Path], name: str) -> str:
     of_table = [run for run in every if run.value("benchmark.table") == name]
     runs = [run for run in of_table if _study(run) is None]
     if of_table and not runs:
-        raise ConfigError(
-            f"--table {name}: all of its runs are trials of a study. Try python -m a3c_exp.report {_study(of_table[0])}"
-        )
+        study = _study(of_table[0])
+        raise ConfigError(f"--table {name}: all of its runs are trials of a study. Try python -m a3c_exp.report {study}")
     rows = [row for _, group in groupby(sorted(runs, key=_task), _task) for row in _rows(list(group))]
     if not rows:
         raise ConfigError(_no_finished_run(name, runs, every))
@@ -110,7 +109,7 @@ def _steps(runs: Sequence[RunData]) -> str:
 
 def _study(run: RunData) -> Path | None:
     """The directory of the study that the run is a trial of."""
-    return next((folder for folder in run.path.resolve().parents if (folder / STUDY_FILE).is_file()), None)
+    return next((folder for folder in run.path.resolve().parents if is_study(folder)), None)
 
 
 def _task(run: RunData) -> str:
