@@ -4,11 +4,10 @@ python docs/generate/draw_drive.py
 """
 
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import imageio_ffmpeg
+from policy_video import policy_video
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = ROOT / "docs" / "figures" / "car_racing.gif"
@@ -19,11 +18,7 @@ FILTERS = (
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as here:
-        policy = ROOT / "pretrained" / "car_racing"
-        command = [sys.executable, "-m", "a3c_exp.evaluate", str(policy), "--video", "--episodes", "1"]
-        subprocess.run(command, cwd=here, check=True)
-        (video,) = Path(here).rglob("*.mp4")
+    with policy_video(ROOT / "pretrained" / "car_racing") as video:
         ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
         subprocess.run([*ffmpeg, "-i", str(video), "-vf", FILTERS, "-r", "10", str(FIGURE)], check=True)
     print(f"{FIGURE.relative_to(ROOT)}: {FIGURE.stat().st_size / 1000:.0f} kB")

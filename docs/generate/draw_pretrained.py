@@ -4,14 +4,13 @@ python docs/generate/draw_pretrained.py            # all: minutes, most for MuJo
 python docs/generate/draw_pretrained.py pong       # these rows alone
 """
 
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from policy_video import policy_video
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = ROOT / "docs" / "figures" / "pretrained.webp"
@@ -21,6 +20,10 @@ WIDTH, HEIGHT, GAP, TITLE = 200, 134, 6, 26
 
 def main() -> None:
     folders = sorted(path.parent for path in (ROOT / "pretrained").glob("*/provenance.json"))
+    names = [folder.name for folder in folders]
+    for name in sys.argv[1:]:
+        if name not in names:
+            sys.exit(f"pretrained/ has no folder {name}. Name one of {', '.join(names)}")
     drawn = [folder for folder in folders if not sys.argv[1:] or folder.name in sys.argv[1:]]
     row = TITLE + HEIGHT + GAP
     kept = _rows(folders, drawn, row)
@@ -60,10 +63,7 @@ def _rows(folders: list[Path], drawn: list[Path], row: int) -> dict[Path, Image.
 
 def _episode(folder: Path) -> tuple[list[Image.Image], float]:
     """The frames of its video, fitted, and how many there are in a second."""
-    with tempfile.TemporaryDirectory() as here:
-        command = [sys.executable, "-m", "a3c_exp.evaluate", str(folder), "--video", "--plain", "--episodes", "1"]
-        subprocess.run(command, cwd=here, check=True, stdout=subprocess.DEVNULL)
-        (video,) = Path(here).rglob("*.mp4")
+    with policy_video(folder) as video:
         frames = imageio_ffmpeg.read_frames(str(video))
         about = next(frames)
         return [_fit(Image.frombytes("RGB", about["size"], frame)) for frame in frames], about["fps"]
