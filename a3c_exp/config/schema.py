@@ -50,7 +50,7 @@ class PerWorkerConfig:
 class NormalizeConfig:
     """Whether observations and rewards are scaled by running statistics, and to what they are clipped then."""
 
-    observation: bool = False
+    observation: bool | Annotated[str, In(("auto",))] = False
     reward: bool = False
     clip_observation: Annotated[float, Gt(0), Example(10)] | None = 10.0
     clip_reward: Annotated[float, Gt(0), Example(10)] | None = 10.0

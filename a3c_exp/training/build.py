@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.algorithm.loss import LossConfig
@@ -29,6 +29,7 @@ from a3c_exp.models.normalization import Normalization
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.spaces.checks import describe_space
+from a3c_exp.spaces.flatten import leaf_spaces
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_duration
 from a3c_exp.training.callbacks import Callback
@@ -139,7 +140,12 @@ def _choices(config: DictConfig, setup: TrainingSetup, envs: EnvBatch) -> Mappin
     backend = "gymnasium" if envs.tensor_env is None else "tensor"
     # Where code comes later, a resumed run has it from the start: that is no other choice.
     compiled = "auto" if setup.compile_while_training else setup.compile
-    chosen = {"device": setup.device, "compile": compiled, "env.backend": backend}
+    chosen = {
+        "device": setup.device,
+        "compile": compiled,
+        "env.backend": backend,
+        "normalize.observation": setup.normalization.observation,
+    }
     return {key: choice for key, choice in chosen.items() if OmegaConf.select(config, key) == "auto"}
 
 
@@ -149,8 +155,11 @@ def _callbacks(config: DictConfig) -> Sequence[Callback]:
 
 
 def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:
-    normalization = Normalization(**config.normalize)
     raw = envs.raw_observation_space or envs.observation_space
+    section = dict(config.normalize)
+    if section["observation"] == "auto":
+        section["observation"] = _has_numbers_alone(raw)
+    normalization = Normalization(**section)
     what = "choices" if isinstance(raw, Discrete | MultiDiscrete | MultiBinary) else "pictures"
     if normalization.observation and (what == "choices" or len(envs.observation_space.shape or ()) > 1):
         raise ConfigError(
@@ -159,6 +168,17 @@ def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:
             "Try normalize.observation=false"
         )
     return normalization
+
+
+def _has_numbers_alone(space: Space[Any]) -> bool:
+    """Whether an observation is a vector of numbers, or has such vectors and choices as its parts, and no pictures.
+
+    >>> _has_numbers_alone(Box(-1, 1, (3,))), _has_numbers_alone(Box(0, 1, (3, 8, 8))), _has_numbers_alone(Discrete(2))
+    (True, False, False)
+    """
+    leaves = [leaf for _, leaf in leaf_spaces(space)]
+    boxes = [leaf for leaf in leaves if isinstance(leaf, Box)]
+    return bool(boxes) and all(len(box.shape) <= 1 for box in boxes)
 
 
 def _make_envs(config: DictConfig) -> partial[EnvBatch]:

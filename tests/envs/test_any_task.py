@@ -92,6 +92,24 @@ def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...]
     workers.close()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "normalized"),
+    [
+        (["env.id=Acrobot-v1"], True),
+        (["env.id=FrozenLake-v1"], False),  # observes a Discrete space
+        (["env.id=Blackjack-v1"], False),  # a Tuple of choices
+        (["env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], False),
+        ([f"env.id={NESTED}"], False),  # a picture among its parts
+    ],
+)
+def test_observations_are_normalized_where_they_have_numbers_and_no_pictures(overrides: list[str], normalized: bool) -> None:
+    (job,) = compose_jobs(["env=gymnasium", "evaluation.max_episode_steps=30", *overrides], multirun=False)
+    task = build_run(job.config)
+    assert task.setup.normalization.observation is normalized
+    assert task.setup.normalization.reward
+    assert task.choices["normalize.observation"] is normalized  # which is saved, for a resume
+
+
 def test_a_task_with_nested_spaces_trains_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     budget = ("max_env_steps=400", "n_step=5", "evaluation.episodes=2", "parallelism.processes=1")
     wrapper = "env.wrappers=[{_target_:gymnasium.wrappers.TimeLimit,max_episode_steps:7}]"
