@@ -22,7 +22,7 @@ GIVEN_AWAY = sorted(path.parent for path in (ROOT / "pretrained").glob("*/weight
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs") / "run")
+    return trained(tmp_path_factory.mktemp("runs") / "run", "normalize.observation=false", "normalize.reward=false")
 
 
 @pytest.fixture(scope="module")

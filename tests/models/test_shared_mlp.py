@@ -124,7 +124,8 @@ def test_an_impossible_network_is_refused_with_what_to_type(arguments: dict[str,
 
 
 def test_on_cartpole_the_option_alone_is_the_notebooks_network() -> None:
-    (job,) = compose_jobs(["env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp"], multirun=False)
+    plain = ["normalize.observation=false", "normalize.reward=false"]
+    (job,) = compose_jobs(["env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp", *plain], multirun=False)
     made = build_run(job.config).initial_states[0].weights
     model = SharedMLP(*CARTPOLE, seed=job.config.seed)
     assert torch.equal(made, ParameterLayout.from_module(model).flatten(model))

@@ -68,8 +68,8 @@ def test_a_resume_cannot_make_another_run_of_it(override: str, kept: str, finish
 
 def test_what_no_longer_fits_a_checkpoint_is_named(finished: Path) -> None:
     """As after env.frame_stack=3, or a model with other layers."""
-    ended = run(f"resume={finished}", "normalize.observation=true", "max_env_steps=900", cwd=finished.parent)
-    assert ended.returncode == 2 and "Leave out normalize.observation=true (it was false)" in ended.stderr, ended.stderr
+    ended = run(f"resume={finished}", "normalize.observation=false", "max_env_steps=900", cwd=finished.parent)
+    assert ended.returncode == 2 and "Leave out normalize.observation=false (it was true)" in ended.stderr, ended.stderr
 
 
 def test_what_a_resume_changes_is_told_alike_with_what_it_was_before(finished: Path, tmp_path: Path) -> None:
