@@ -16,7 +16,9 @@ from torch.func import vmap
 
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.op_trace import OpGraph, TensorKey
+from a3c_exp.compile.precision import TOLERANCES, effective_precision
 from a3c_exp.compile.torch_backend import OpRecorder, trace
+from a3c_exp.config.enums import Precision
 
 PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
 VectorizedFunction = Callable[..., tuple[Tensor, ...]]
@@ -72,7 +74,7 @@ def replayed(
     taken_apart = any(operation.func in WHOLE_OPERATIONS for operation in graph.operations)
     for replay in [ReplayModule(graph), *([ReplayModule(graph, WHOLE_OPERATIONS)] if taken_apart else [])]:
         traced = _traced(replay, examples)
-        if outputs_match(traced, eager, weights, examples, exact=True):
+        if outputs_match(traced, eager, weights, examples, tolerance=0.0):
             return _without_autograd(traced)
     warnings.warn(f"{name} gives other values when traced; it runs untraced, and slower", stacklevel=2)
     return eager
@@ -97,10 +99,12 @@ def compile_checked(
     """A pure function of the inputs that reads ``weights [R, P]``, compiled as a function of ``(weights, *inputs)``; ``None``,
     with the reason in ``compiler.failures``, if it cannot be compiled or then gives other values."""
     examples = [example.clone() for example in examples]  # which the function may write into
-    compiled = compiler.compile(_record_op_graph(function, examples), weights, examples)
+    op_graph = _record_op_graph(function, examples)
+    compiled = compiler.compile(op_graph, weights, examples)
     if compiled is None:
         return None
-    if not outputs_match(partial(compiled, weights), function, weights, examples, exact=False):
+    tolerance = TOLERANCES[effective_precision(op_graph, compiler.precision)]
+    if not outputs_match(partial(compiled, weights), function, weights, examples, tolerance):
         compiler.failures.append(f"{name} gives other values when compiled")
         return None
     return compiled
@@ -161,9 +165,9 @@ def vmap_rows(function: PerWorkerFunction, stackable: bool = True, differentiate
 
 
 def outputs_match(
-    candidate: TensorFunction, reference: TensorFunction, weights: Tensor, examples: Sequence[Tensor], exact: bool
+    candidate: TensorFunction, reference: TensorFunction, weights: Tensor, examples: Sequence[Tensor], tolerance: float
 ) -> bool:
-    """Whether both give the same values, to the bit or to rounding, for other inputs and weights than the recorded ones."""
+    """Whether both give the same values for other inputs and weights than the recorded ones; ``tolerance=0``: to the bit."""
     generator = torch.Generator().manual_seed(0)
     original = weights.clone()
     weights.add_(0.01 * torch.randn(weights.shape, generator=generator).to(weights.device))
@@ -181,22 +185,20 @@ def outputs_match(
             # Inputs that the function writes into must come out alike, too.
             ours, theirs = ([tensor.clone() for tensor in others] for _ in range(2))
             pairs = list(zip([*candidate(*ours), *ours], [*reference(*theirs), *theirs], strict=True))
-            if exact:
+            if tolerance == 0.0:
                 return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-            return all(equal_to_rounding(a, b) for a, b in pairs)
+            return all(equal_to_rounding(a, b, tolerance) for a, b in pairs)
     finally:
         weights.copy_(original)
 
 
-def equal_to_rounding(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal.
-
-    Gradients of trained convolutions round to 3e-4 of the largest number at inputs of noise; wrong code is wrong by far more.
-    """
+def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCES[Precision.float32]) -> bool:
+    """Equal to a ``tolerance`` relative to the largest number, than which wrong code is wrong by far more; of integers, which
+    may be sampled choices, nearly all are equal."""
     if not ours.dtype.is_floating_point:
         return bool((ours != theirs).float().mean() <= 0.01)
     scale = theirs.nan_to_num().abs().max().item() if theirs.numel() else 0.0
-    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-3, atol=1e-3 * max(scale, 1e-6))
+    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=tolerance, atol=tolerance * max(scale, 1e-6))
 
 
 def _whole_addmm(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:

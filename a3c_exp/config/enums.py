@@ -11,6 +11,9 @@ ValueLoss = StrEnum("ValueLoss", ["mse", "huber"])
 Device = StrEnum("Device", ["cpu", "cuda", "mps", "auto"])
 """Where networks run; ``auto`` is the fastest that is available."""
 
+Precision = StrEnum("Precision", ["float32", "bfloat16"])
+"""How compiled convolutions are computed: in float32, or mixed, of bfloat16 copies of their inputs. Weights are float32."""
+
 Truncation = StrEnum("Truncation", ["end", "ignore"])
 """What a time limit does: it ends the episode, or environments step past it as if there were none."""
 

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from a3c_exp.config.ablation import check_ablation
-from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, Precision, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
@@ -160,6 +160,7 @@ class Config:
     num_seeds: Annotated[int, Ge(1), Example(10)] = 1
     device: Device = Device.cpu
     compile: bool | Annotated[str, In(("auto",))] = "auto"
+    precision: Precision = Precision.float32
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

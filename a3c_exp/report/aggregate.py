@@ -20,6 +20,7 @@ from a3c_exp.stats.estimates import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_
 
 _OLD_RUN_DEFAULTS = {  # what runs that are older than these keys would have said
     "ablation.name": "null", "ablation.arm": "null", "ablation.control": "null", "ablation.own_seed": "0",
+    "precision": "float32",
 }  # fmt: skip
 _ABSENT = "(none)"
 _UNREADABLE = "configuration unreadable:"

@@ -31,6 +31,16 @@ def leaf_spaces(space: Space[Any]) -> list[tuple[str, Space[Any]]]:
     return [(".".join(map(str, keys)), leaf) for keys, leaf in leaf_paths(space)]
 
 
+def has_numbers_alone(space: Space[Any]) -> bool:
+    """Whether an observation is a vector of numbers, or has such vectors and choices as its parts, and no pictures.
+
+    >>> has_numbers_alone(Box(-1, 1, (3,))), has_numbers_alone(Box(0, 1, (3, 8, 8))), has_numbers_alone(Discrete(2))
+    (True, False, False)
+    """
+    boxes = [leaf for _, leaf in leaf_spaces(space) if isinstance(leaf, Box)]
+    return bool(boxes) and all(len(box.shape) <= 1 for box in boxes)
+
+
 def consecutive_slices(sizes: Sequence[int]) -> list[slice]:
     """Where parts of these sizes lie in one vector."""
     ends = np.cumsum(sizes).tolist()

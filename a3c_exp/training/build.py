@@ -8,16 +8,18 @@ from functools import partial
 from typing import Any
 
 import torch
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
 from a3c_exp.algorithm.schedules import Schedule, Schedules
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.algorithm.window_stats import StatisticsTable
+from a3c_exp.compile.precision import multiplies_bfloat16
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, Precision, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.config.other_names import is_atari
 from a3c_exp.config.schema import check
@@ -29,7 +31,7 @@ from a3c_exp.models.normalization import Normalization
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.spaces.checks import describe_space
-from a3c_exp.spaces.flatten import leaf_spaces
+from a3c_exp.spaces.flatten import has_numbers_alone
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_duration
 from a3c_exp.training.callbacks import Callback
@@ -47,6 +49,11 @@ _MIN_SECONDS_FUNCTIONS = 600.0
 _NO_LIMIT = (
     f"this environment declares no time limit: an evaluation episode that does not end by itself is cut off after "
     f"{LONGEST_EPISODE:,} steps. For another limit: evaluation.max_episode_steps=1000"
+)
+
+_SLOW_BFLOAT16 = (
+    "this processor has no instructions for bfloat16 (avx512_bf16 or amx_bf16), without which precision=bfloat16 is slower "
+    "than precision=float32"
 )
 
 _UNPREPARED_ATARI = "this game is learned from single pictures in color, as ale-py gives them; env=atari prepares them"
@@ -84,9 +91,15 @@ def build_run(config: DictConfig) -> RunComponents:
         device=resolve_device(config.device),
         num_seeds=config.num_seeds,
         compile=config.compile is True,
+        precision=config.precision,
     )
     if setup.compile and setup.device != "cpu":
         raise ConfigError(f"compile=true compiles for device=cpu only, not {setup.device}. Try compile=false")
+    if setup.precision is Precision.bfloat16 and (config.compile is False or setup.device != "cpu"):
+        raise ConfigError(
+            f"precision=bfloat16 is for compiled code, which needs compile=true or auto and device=cpu; compile is "
+            f"{str(config.compile).lower()} and the device {setup.device}. Try precision=float32"
+        )
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     parallelism.check(setup)
     parallelism = parallelism.with_processes(setup)
@@ -105,6 +118,8 @@ def build_run(config: DictConfig) -> RunComponents:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
         setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
+        if setup.precision is Precision.bfloat16 and not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
+            raise ConfigError("precision=bfloat16 is for convolutions, which this model has none of. Try precision=float32")
         notices = _notices_of_task(config, evaluation, envs)
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
@@ -131,6 +146,8 @@ def build_run(config: DictConfig) -> RunComponents:
 
 def _notices_of_task(config: DictConfig, evaluation: EvaluatorConfig, envs: EnvBatch) -> list[str]:
     notices = [_NO_LIMIT] if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None else []
+    if config.precision is Precision.bfloat16 and not multiplies_bfloat16():
+        notices.append(_SLOW_BFLOAT16)
     if is_atari(str(config.env.get("id"))) and "frame_stack" not in config.env:
         notices.append(_UNPREPARED_ATARI)
     return notices
@@ -158,7 +175,7 @@ def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:
     raw = envs.raw_observation_space or envs.observation_space
     section = dict(config.normalize)
     if section["observation"] == "auto":
-        section["observation"] = _has_numbers_alone(raw)
+        section["observation"] = has_numbers_alone(raw)
     normalization = Normalization(**section)
     what = "choices" if isinstance(raw, Discrete | MultiDiscrete | MultiBinary) else "pictures"
     if normalization.observation and (what == "choices" or len(envs.observation_space.shape or ()) > 1):
@@ -168,17 +185,6 @@ def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:
             "Try normalize.observation=false"
         )
     return normalization
-
-
-def _has_numbers_alone(space: Space[Any]) -> bool:
-    """Whether an observation is a vector of numbers, or has such vectors and choices as its parts, and no pictures.
-
-    >>> _has_numbers_alone(Box(-1, 1, (3,))), _has_numbers_alone(Box(0, 1, (3, 8, 8))), _has_numbers_alone(Discrete(2))
-    (True, False, False)
-    """
-    leaves = [leaf for _, leaf in leaf_spaces(space)]
-    boxes = [leaf for leaf in leaves if isinstance(leaf, Box)]
-    return bool(boxes) and all(len(box.shape) <= 1 for box in boxes)
 
 
 def _make_envs(config: DictConfig) -> partial[EnvBatch]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from a3c_exp.compile.precision import multiplies_bfloat16
 from benchmarks.harness.interleaved import Requirement, Variant
 from benchmarks.harness.process_tree import run_command
 from benchmarks.harness.training_runs import CAR_RACING, STARTUP_TIMEOUT, TrainingRuns, last_json_result
@@ -29,6 +30,11 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         *appo_variants(runs),
         ours("a3c_exp env=car_racing compile=false", ["compile=false"]),
         ours("a3c_exp env=car_racing compile=true", ["compile=true"], Requirement("ratio", "at least", 8.0)),
+        *(
+            [ours("a3c_exp env=car_racing compile=true precision=bfloat16", ["compile=true", "precision=bfloat16"])]
+            if multiplies_bfloat16()
+            else []
+        ),
         ours("a3c_exp parallelism=synchronous", ["compile=false", "parallelism=synchronous", "parallelism.env_processes=2"]),
         ours("a3c_exp env.frame_skip=4 compile=true", ["compile=true"], frame_skip=4),
     ]
