@@ -23,9 +23,8 @@ from torch import Tensor, fx, nn
 
 from a3c_exp.compile.expansions import EXPANSIONS, expand
 from a3c_exp.compile.op_trace import OpGraph, TensorKey
-from a3c_exp.compile.precision import PRECISION, effective_precision, in_bfloat16
+from a3c_exp.compile.precision import PRECISION, has_convolutions, in_bfloat16
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, MODEL_RUNTIME, build_library, load_library
-from a3c_exp.config.enums import Precision
 from a3c_exp.system.machine import processor_lines
 from a3c_exp.system.process_setup import user_folder
 from a3c_exp.system.signals import interruptible, scratch_folders
@@ -75,7 +74,7 @@ class Compiler:
     Args:
         only_find: compile nothing, but raise ``NotCompiledYet`` where a function is not in the folder.
         scratch: where half-done libraries are, on the same file system, for who removes them himself; ``None``: in the folder.
-        precision: of convolutions.
+        bfloat16: convolutions are compiled in mixed precision.
     """
 
     def __init__(
@@ -83,9 +82,9 @@ class Compiler:
         folder: Path | None = None,
         only_find: bool = False,
         scratch: Path | None = None,
-        precision: Precision = Precision.float32,
+        bfloat16: bool = False,
     ) -> None:
-        self.folder, self._only_find, self._scratch, self.precision = folder, only_find, scratch, precision
+        self.folder, self._only_find, self._scratch, self.bfloat16 = folder, only_find, scratch, bfloat16
         self.compile_seconds, self.num_compiled = 0.0, 0  # of this session; functions found in the folder take no time
         self.waited = False  # whether another process was compiling the same at the same time
         self.failures: list[str] = []  # why functions do not run compiled
@@ -116,7 +115,7 @@ class Compiler:
     def library(self, op_graph: OpGraph, weights: Tensor) -> Path:
         """Where the compiled graph is kept; an OSError where there is no place for it."""
         self.folder = self.folder or default_folder()
-        return self.folder / f"{_cache_key(op_graph, weights, effective_precision(op_graph, self.precision))}.so"
+        return self.folder / f"{_cache_key(op_graph, weights, self.bfloat16 and has_convolutions(op_graph))}.so"
 
     def status_text(self) -> str:
         """How compiling went, in one sentence."""
@@ -156,11 +155,11 @@ class Compiler:
             scratch_folders.add(scratch)
             path = Path(scratch) / "compiled.so"
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
-            build_library(_to_fx_graph(op_graph, weights, self.precision), inputs, path)
+            build_library(_to_fx_graph(op_graph, weights, self.bfloat16), inputs, path)
             path.replace(library)
 
 
-def _to_fx_graph(op_graph: OpGraph, weights: Tensor, precision: Precision = Precision.float32) -> fx.GraphModule:
+def _to_fx_graph(op_graph: OpGraph, weights: Tensor, bfloat16: bool = False) -> fx.GraphModule:
     """The graph with the weights as its first input."""
     root, graph = nn.Module(), fx.Graph()
     flat = graph.placeholder("weights")
@@ -177,7 +176,7 @@ def _to_fx_graph(op_graph: OpGraph, weights: Tensor, precision: Precision = Prec
         args, kwargs = operation.resolve_inputs(nodes)
         # The compiler chooses strides, so what could be viewed when it was recorded may have to be copied.
         func = torch.ops.aten.reshape.default if operation.func in _VIEW_OPS else operation.func
-        results = in_bfloat16(graph, operation, args, kwargs) if precision is Precision.bfloat16 else None
+        results = in_bfloat16(graph, operation, args, kwargs) if bfloat16 else None
         if results is None:
             node = expand(graph, operation, args, kwargs) or graph.call_function(func, args, kwargs)
             is_tensor = len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor"
@@ -194,7 +193,7 @@ def _weight_offset(tensor: Tensor, weights: Tensor) -> int | None:
     return int(tensor.storage_offset()) - int(weights.storage_offset())
 
 
-def _cache_key(op_graph: OpGraph, weights: Tensor, precision: Precision = Precision.float32) -> str:
+def _cache_key(op_graph: OpGraph, weights: Tensor, bfloat16: bool = False) -> str:
     """A hash of what would be compiled, the same in every process."""
     numbers: dict[TensorKey, int] = {}
 
@@ -202,7 +201,7 @@ def _cache_key(op_graph: OpGraph, weights: Tensor, precision: Precision = Precis
         number = numbers.setdefault(key, len(numbers))
         return f"%{number}{list(key[1])}{list(key[2])}{key[3]}"
 
-    files = (MODEL_RUNTIME, Path(__file__), EXPANSIONS, *([PRECISION] if precision is Precision.bfloat16 else []))
+    files = (MODEL_RUNTIME, Path(__file__), EXPANSIONS, *([PRECISION] if bfloat16 else []))
     own = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     lines = [torch.__version__, *own, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
     lines += [f"input {name(key)}" for key in op_graph.inputs]

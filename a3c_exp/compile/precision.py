@@ -9,15 +9,15 @@ import torch
 from torch import fx
 
 from a3c_exp.compile.op_trace import Operation, OpGraph
-from a3c_exp.config.enums import Precision
 
 PRECISION = Path(__file__)
 """A part of what is compiled with it."""
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = (_ATEN.convolution.default, _ATEN.convolution_backward.default)
-TOLERANCES = {Precision.float32: 1e-3, Precision.bfloat16: 3e-2}
-"""By how much what is compiled may differ from what was recorded, relative to the largest number. In float32, gradients of
-trained convolutions round to 3e-4 at inputs of noise; a bfloat16 has 8 bits, so inputs are rounded by up to 0.4 %."""
+TOLERANCES = {False: 1e-3, True: 3e-2}
+"""By how much what is compiled may differ from what was recorded, relative to the largest number, in float32 and with
+bfloat16. In float32, gradients of trained convolutions round to 3e-4 at inputs of noise; a bfloat16 has 8 bits, so
+inputs are rounded to 0.4 %."""
 
 
 def multiplies_bfloat16() -> bool:
@@ -27,10 +27,9 @@ def multiplies_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def effective_precision(op_graph: OpGraph, precision: Precision) -> Precision:
-    """``float32`` for a graph without convolutions, which is the same code either way."""
-    has_convolutions = any(operation.func in _CONVOLUTIONS for operation in op_graph.operations)
-    return precision if has_convolutions else Precision.float32
+def has_convolutions(op_graph: OpGraph) -> bool:
+    """A graph without any is the same code in either precision."""
+    return any(operation.func in _CONVOLUTIONS for operation in op_graph.operations)
 
 
 def in_bfloat16(

@@ -11,17 +11,14 @@ from torch import Tensor
 from a3c_exp.compile.compiler import Compiler, TensorFunction, build_lock
 from a3c_exp.compile.op_trace import OpGraph
 from a3c_exp.compile.vectorize import ReplayModule
-from a3c_exp.config.enums import Precision
 
 
 class SharingCompiler(Compiler):
     """Leaves to another process what that is compiling, and goes on to the next function; ``wait`` waits for all. Until then
     the function that was recorded stands in for the compiled one."""
 
-    def __init__(
-        self, folder: Path | None = None, scratch: Path | None = None, precision: Precision = Precision.float32
-    ) -> None:
-        super().__init__(folder, scratch=scratch, precision=precision)
+    def __init__(self, folder: Path | None = None, scratch: Path | None = None, bfloat16: bool = False) -> None:
+        super().__init__(folder, scratch=scratch, bfloat16=bfloat16)
         self._left: list[tuple[OpGraph, Tensor, Sequence[Tensor]]] = []
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:

@@ -16,9 +16,8 @@ from torch.func import vmap
 
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.op_trace import OpGraph, TensorKey
-from a3c_exp.compile.precision import TOLERANCES, effective_precision
+from a3c_exp.compile.precision import TOLERANCES, has_convolutions
 from a3c_exp.compile.torch_backend import OpRecorder, trace
-from a3c_exp.config.enums import Precision
 
 PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
 VectorizedFunction = Callable[..., tuple[Tensor, ...]]
@@ -103,7 +102,7 @@ def compile_checked(
     compiled = compiler.compile(op_graph, weights, examples)
     if compiled is None:
         return None
-    tolerance = TOLERANCES[effective_precision(op_graph, compiler.precision)]
+    tolerance = TOLERANCES[compiler.bfloat16 and has_convolutions(op_graph)]
     if not outputs_match(partial(compiled, weights), function, weights, examples, tolerance):
         compiler.failures.append(f"{name} gives other values when compiled")
         return None
@@ -192,7 +191,7 @@ def outputs_match(
         weights.copy_(original)
 
 
-def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCES[Precision.float32]) -> bool:
+def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCES[False]) -> bool:
     """Equal to a ``tolerance`` relative to the largest number, than which wrong code is wrong by far more; of integers, which
     may be sampled choices, nearly all are equal."""
     if not ours.dtype.is_floating_point:

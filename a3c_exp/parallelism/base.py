@@ -16,7 +16,6 @@ from a3c_exp.algorithm.schedules import Schedules
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Precision
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.normalization import Normalization, NormalizedModel, packed_size
@@ -45,7 +44,7 @@ class TrainingSetup:
     device: str = "cpu"  # where the networks run; the shared weights are always in main memory
     num_seeds: int = 1  # S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``
     compile: bool = False  # acting and learning, where the parallelism can
-    precision: Precision = Precision.float32  # of compiled convolutions
+    bfloat16: bool = False  # compiled convolutions in mixed precision
     compile_while_training: bool = False  # start uncompiled, and go over to compiled code when it is there
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)  # what evaluations make environments with besides
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)

@@ -78,7 +78,7 @@ class WorkerGroup:
         self.gradient_rows = seeds if share_weights else k
         rows = 1 if self._one_row else self.gradient_rows
         self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
-        self.compiler = (compiler or Compiler(precision=setup.precision)) if setup.compile else None
+        self.compiler = (compiler or Compiler(bfloat16=setup.bfloat16)) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
         self._parts = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
         self._tickets = tickets

@@ -91,15 +91,8 @@ def build_run(config: DictConfig) -> RunComponents:
         device=resolve_device(config.device),
         num_seeds=config.num_seeds,
         compile=config.compile is True,
-        precision=config.precision,
+        bfloat16=config.precision is Precision.bfloat16,
     )
-    if setup.compile and setup.device != "cpu":
-        raise ConfigError(f"compile=true compiles for device=cpu only, not {setup.device}. Try compile=false")
-    if setup.precision is Precision.bfloat16 and (config.compile is False or setup.device != "cpu"):
-        raise ConfigError(
-            f"precision=bfloat16 is for compiled code, which needs compile=true or auto and device=cpu; compile is "
-            f"{str(config.compile).lower()} and the device {setup.device}. Try precision=float32"
-        )
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     parallelism.check(setup)
     parallelism = parallelism.with_processes(setup)
@@ -118,8 +111,7 @@ def build_run(config: DictConfig) -> RunComponents:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
         setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
-        if setup.precision is Precision.bfloat16 and not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
-            raise ConfigError("precision=bfloat16 is for convolutions, which this model has none of. Try precision=float32")
+        _check_compiling(setup, config.compile is not False, model)
         notices = _notices_of_task(config, evaluation, envs)
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
@@ -142,6 +134,19 @@ def build_run(config: DictConfig) -> RunComponents:
         notices=notices,
         choices=_choices(config, setup, envs),
     )
+
+
+def _check_compiling(setup: TrainingSetup, may_compile: bool, model: nn.Module) -> None:
+    if setup.compile and setup.device != "cpu":
+        raise ConfigError(f"compile=true compiles for device=cpu only, not {setup.device}. Try compile=false")
+    if not setup.bfloat16:
+        return
+    if not may_compile or setup.device != "cpu":
+        raise ConfigError(
+            "precision=bfloat16 is for compiled code, which needs device=cpu and no compile=false. Try precision=float32"
+        )
+    if not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
+        raise ConfigError("precision=bfloat16 is for convolutions, which this model has none of. Try precision=float32")
 
 
 def _notices_of_task(config: DictConfig, evaluation: EvaluatorConfig, envs: EnvBatch) -> list[str]:

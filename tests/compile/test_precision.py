@@ -15,7 +15,6 @@ from a3c_exp.compile.compiler import Compiler, _to_fx_graph
 from a3c_exp.compile.precision import multiplies_bfloat16
 from a3c_exp.compile.vectorize import _record_op_graph, vectorize
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.config.enums import Precision
 from a3c_exp.parallelism import worker_group
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
@@ -25,7 +24,6 @@ from tests.parallelism.test_policy_models import task
 from tests.support.driving import initial
 from tests.support.single_process import Driven
 
-BF16 = Precision.bfloat16
 SIZES = [4 * 3 * 3 * 3, 5 * 4 * 3 * 3]
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on this machine")
 
@@ -50,7 +48,7 @@ def weights() -> Tensor:
 @needs_compiler
 def test_gradients_are_those_of_float32_but_for_eight_bits(weights: Tensor, tmp_path: Path) -> None:
     exact = vectorize(two_convolutions, weights, (pictures(0),), stackable=False, differentiate=True)
-    own = Compiler(tmp_path, precision=BF16)
+    own = Compiler(tmp_path, bfloat16=True)
     halved = vectorize(two_convolutions, weights, (pictures(0),), stackable=False, differentiate=True, compiler=own)
     assert (own.num_compiled, own.failures) == (1, [])
     for seed in range(1, 4):
@@ -62,7 +60,7 @@ def test_gradients_are_those_of_float32_but_for_eight_bits(weights: Tensor, tmp_
 
 def test_what_is_rounded_are_the_inputs_of_a_convolution_and_nothing_else(weights: Tensor) -> None:
     function = partial(two_convolutions, weights[0])
-    graph = _to_fx_graph(_record_op_graph(function, [pictures(0)[0]]), weights, BF16)
+    graph = _to_fx_graph(_record_op_graph(function, [pictures(0)[0]]), weights, bfloat16=True)
     loss, sums = graph(weights, pictures(2)[0])
 
     def rounded(images: Tensor, kernel: Tensor, **shape: int) -> Tensor:
@@ -80,7 +78,7 @@ def test_code_with_convolutions_is_another_and_code_without_is_the_same(weights:
 
     for function, alike in ((two_convolutions, False), (line, True)):
         graph = _record_op_graph(partial(function, weights[0]), [pictures(0)[0]])
-        names = {Compiler(tmp_path, precision=precision).library(graph, weights).name for precision in Precision}
+        names = {Compiler(tmp_path, bfloat16=bfloat16).library(graph, weights).name for bfloat16 in (False, True)}
         assert (len(names) == 1) is alike
 
 
@@ -89,7 +87,7 @@ class GraphRunner(Compiler):
 
     def compile(self, op_graph: Any, weights: Tensor, examples: Any) -> Any:
         self.num_compiled += 1
-        return _to_fx_graph(op_graph, weights, self.precision)
+        return _to_fx_graph(op_graph, weights, self.bfloat16)
 
 
 @pytest.mark.parametrize("name", ["conv_gru, sde", "nature_cnn, beta", "multi_input, sde"])
@@ -98,8 +96,7 @@ def test_a_training_is_that_of_float32_but_for_rounding(name: str, strategy: Any
     monkeypatch.setattr(worker_group, "Compiler", GraphRunner)
     setup = replace(task(name), compile=True)
     exact, halved, again = (
-        Driven(strategy(), replace(setup, precision=precision)).finish().stop().kind.weights()
-        for precision in (Precision.float32, BF16, BF16)
+        Driven(strategy(), replace(setup, bfloat16=bfloat16)).finish().stop().kind.weights() for bfloat16 in (False, True, True)
     )
     assert torch.equal(halved, again), "the same seed gives the same bits"
     begun = initial(setup).weights
@@ -111,7 +108,7 @@ def test_a_training_is_that_of_float32_but_for_rounding(name: str, strategy: Any
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["env=car_racing", "compile=false"], "needs compile=true or auto"),
+        (["env=car_racing", "compile=false"], "and no compile=false"),
         (["env=pendulum"], "this model has none of"),
         (["env=car_racing", "precision=half"], "precision"),
     ],

@@ -31,7 +31,7 @@ class Compilation:
         if not (setup.compile or background):
             return setup, []
         try:
-            compiler = self._task.run(Compiler(only_find=background, precision=setup.precision))
+            compiler = self._task.run(Compiler(only_find=background, bfloat16=setup.bfloat16))
         except NotCompiledYet:
             return setup, []
         setup = replace(setup, compile=not compiler.failures, compile_while_training=False)

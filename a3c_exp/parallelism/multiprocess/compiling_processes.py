@@ -122,7 +122,7 @@ def compile_and_report(tasks: Sequence[CompileTask], folder: Path, scratch: Path
     threading.Thread(target=_end_with_parent, args=(pipe, scratch), daemon=True).start()
     with single_threaded(), suppress(OSError):  # the main process is gone
         for task in tasks:
-            pipe.send(_compile(task, SharingCompiler(folder, scratch, task.setup.precision)))
+            pipe.send(_compile(task, SharingCompiler(folder, scratch, task.setup.bfloat16)))
 
 
 def _compile(task: CompileTask, compiler: SharingCompiler) -> CompileOutcome:

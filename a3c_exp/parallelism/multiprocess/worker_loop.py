@@ -166,7 +166,7 @@ class WorkerLoop:
         self._statistics, self._counters = workers.setup.learner.statistics, workers.control.counters
         self.control, self._budget = workers.control, workers.budget
         self.group, self.exchange = workers.group, exchange
-        self._awaits_code, self._precision = workers.setup.compile_while_training, workers.setup.precision
+        self._awaits_code, self._bfloat16 = workers.setup.compile_while_training, workers.setup.bfloat16
 
     def run(self) -> None:
         ended = threading.Event()
@@ -220,7 +220,7 @@ class WorkerLoop:
         """Go over to the code that was compiled meanwhile, between two rounds; where that fails, go on as before."""
         self._awaits_code = went_over = False
         with suppress(NotCompiledYet):  # somebody has deleted it
-            went_over = self.group.use_compiled(Compiler(only_find=True, precision=self._precision))
+            went_over = self.group.use_compiled(Compiler(only_find=True, bfloat16=self._bfloat16))
             if went_over:
                 self.exchange.use_compiled()
         self.control.row[CounterColumn.compiled_at] = max(1, self._counters.env_steps()) if went_over else -1

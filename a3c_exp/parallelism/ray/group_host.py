@@ -59,7 +59,7 @@ class GroupHost:
         sharing = Sharing(pull_together=spec.pull_together).of_group
         setup, ids = spec.setup, [WorkerId(spec.setup.seed, worker) for worker in spec.workers]
         if setup.compile:
-            compiler = Compiler(precision=setup.precision)
+            compiler = Compiler(bfloat16=setup.bfloat16)
             rounds, begun = np.zeros((2, len(ids)), np.int64)
             trial = WorkerGroup(setup, ids, rounds, begun, lambda _: True, *sharing, compiler=compiler)
             try:

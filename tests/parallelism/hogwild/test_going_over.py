@@ -27,16 +27,9 @@ from tests.support.walker import Walker
 LINEAR = Schedules(*(Schedule(f"{name}_schedule", ScheduleKind.linear) for name in ("lr", "beta", "max_grad_norm")))
 
 
-class Finder(Walker):
-    """Finds whatever is looked for."""
-
-    def __init__(self, only_find: bool) -> None:
-        super().__init__(only_find=only_find)
-
-
 @pytest.fixture(autouse=True)
 def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_loop, "Compiler", Finder)
+    monkeypatch.setattr(worker_loop, "Compiler", Walker)  # which finds whatever is looked for
     monkeypatch.setattr(hogwild_worker, "MAX_BURST", 4)  # of few steps there is plenty soon
 
 
@@ -87,7 +80,7 @@ def test_nothing_is_lost_or_broken_where_workers_go_over(
 def test_code_that_is_gone_leaves_the_workers_as_they_were(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Loser(Finder):
+    class Loser(Walker):
         def compile(self, op_graph: Any, weights: Any, examples: Any) -> Any:
             if missing == "all" or not weights.any():  # the weights of pushes are none
                 raise NotCompiledYet
