@@ -16,7 +16,7 @@ from torch.func import vmap
 
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.op_trace import OpGraph, TensorKey
-from a3c_exp.compile.precision import TOLERANCES, has_convolutions
+from a3c_exp.compile.precision import BFLOAT16_TOLERANCE, TOLERANCE, has_convolutions
 from a3c_exp.compile.torch_backend import OpRecorder, trace
 
 PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
@@ -102,7 +102,7 @@ def compile_checked(
     compiled = compiler.compile(op_graph, weights, examples)
     if compiled is None:
         return None
-    tolerance = TOLERANCES[compiler.bfloat16 and has_convolutions(op_graph)]
+    tolerance = BFLOAT16_TOLERANCE if compiler.bfloat16 and has_convolutions(op_graph) else TOLERANCE
     if not outputs_match(partial(compiled, weights), function, weights, examples, tolerance):
         compiler.failures.append(f"{name} gives other values when compiled")
         return None
@@ -191,7 +191,7 @@ def outputs_match(
         weights.copy_(original)
 
 
-def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCES[False]) -> bool:
+def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE) -> bool:
     """Equal to a ``tolerance`` relative to the largest number, than which wrong code is wrong by far more; of integers, which
     may be sampled choices, nearly all are equal."""
     if not ours.dtype.is_floating_point:
