@@ -14,11 +14,6 @@ PRECISION = Path(__file__)
 """A part of what is compiled with it."""
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = (_ATEN.convolution.default, _ATEN.convolution_backward.default)
-TOLERANCE = 1e-3
-"""By how much compiled code may differ from what was recorded, relative to the largest number: gradients of trained
-convolutions round to 3e-4 at inputs of noise."""
-BFLOAT16_TOLERANCE = 3e-2
-"""The same where convolutions take bfloat16: a number of 8 bits is rounded by up to 0.4 %."""
 
 
 def multiplies_bfloat16() -> bool:

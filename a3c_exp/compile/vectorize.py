@@ -16,11 +16,12 @@ from torch.func import vmap
 
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.op_trace import OpGraph, TensorKey
-from a3c_exp.compile.precision import BFLOAT16_TOLERANCE, TOLERANCE, has_convolutions
+from a3c_exp.compile.precision import has_convolutions
 from a3c_exp.compile.torch_backend import OpRecorder, trace
 
 PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
 VectorizedFunction = Callable[..., tuple[Tensor, ...]]
+Comparison = Callable[[Tensor, Tensor], bool]
 
 
 def vectorize(
@@ -73,7 +74,7 @@ def replayed(
     taken_apart = any(operation.func in WHOLE_OPERATIONS for operation in graph.operations)
     for replay in [ReplayModule(graph), *([ReplayModule(graph, WHOLE_OPERATIONS)] if taken_apart else [])]:
         traced = _traced(replay, examples)
-        if outputs_match(traced, eager, weights, examples, tolerance=0.0):
+        if outputs_match(traced, eager, weights, examples, same_bits):
             return _without_autograd(traced)
     warnings.warn(f"{name} gives other values when traced; it runs untraced, and slower", stacklevel=2)
     return eager
@@ -102,8 +103,8 @@ def compile_checked(
     compiled = compiler.compile(op_graph, weights, examples)
     if compiled is None:
         return None
-    tolerance = BFLOAT16_TOLERANCE if compiler.bfloat16 and has_convolutions(op_graph) else TOLERANCE
-    if not outputs_match(partial(compiled, weights), function, weights, examples, tolerance):
+    equal = equal_to_bfloat16 if compiler.bfloat16 and has_convolutions(op_graph) else equal_to_rounding
+    if not outputs_match(partial(compiled, weights), function, weights, examples, equal):
         compiler.failures.append(f"{name} gives other values when compiled")
         return None
     return compiled
@@ -164,9 +165,9 @@ def vmap_rows(function: PerWorkerFunction, stackable: bool = True, differentiate
 
 
 def outputs_match(
-    candidate: TensorFunction, reference: TensorFunction, weights: Tensor, examples: Sequence[Tensor], tolerance: float
+    candidate: TensorFunction, reference: TensorFunction, weights: Tensor, examples: Sequence[Tensor], equal: Comparison
 ) -> bool:
-    """Whether both give the same values for other inputs and weights than the recorded ones; ``tolerance=0``: to the bit."""
+    """Whether both give ``equal`` values for other inputs and weights than the recorded ones."""
     generator = torch.Generator().manual_seed(0)
     original = weights.clone()
     weights.add_(0.01 * torch.randn(weights.shape, generator=generator).to(weights.device))
@@ -184,20 +185,33 @@ def outputs_match(
             # Inputs that the function writes into must come out alike, too.
             ours, theirs = ([tensor.clone() for tensor in others] for _ in range(2))
             pairs = list(zip([*candidate(*ours), *ours], [*reference(*theirs), *theirs], strict=True))
-            if tolerance == 0.0:
-                return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-            return all(equal_to_rounding(a, b, tolerance) for a, b in pairs)
+            return all(equal(a, b) for a, b in pairs)
     finally:
         weights.copy_(original)
 
 
-def equal_to_rounding(ours: Tensor, theirs: Tensor, tolerance: float = TOLERANCE) -> bool:
-    """Equal to a ``tolerance`` relative to the largest number, than which wrong code is wrong by far more; of integers, which
-    may be sampled choices, nearly all are equal."""
+def same_bits(ours: Tensor, theirs: Tensor) -> bool:
+    return torch.equal(ours.nan_to_num(), theirs.nan_to_num())
+
+
+def equal_to_rounding(ours: Tensor, theirs: Tensor) -> bool:
+    """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal.
+
+    Gradients of trained convolutions round to 3e-4 of the largest number at inputs of noise; wrong code is wrong by far more.
+    """
     if not ours.dtype.is_floating_point:
         return bool((ours != theirs).float().mean() <= 0.01)
     scale = theirs.nan_to_num().abs().max().item() if theirs.numel() else 0.0
-    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=tolerance, atol=tolerance * max(scale, 1e-6))
+    return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-3, atol=1e-3 * max(scale, 1e-6))
+
+
+def equal_to_bfloat16(ours: Tensor, theirs: Tensor) -> bool:
+    """Equal but for convolutions in bfloat16: to a tenth of all numbers' norm. By four of them with norms before and behind, at
+    inputs of noise, gradients differ by 4 %."""
+    if not ours.dtype.is_floating_point:
+        return equal_to_rounding(ours, theirs)
+    ours, theirs = ours.nan_to_num(), theirs.nan_to_num()
+    return bool((ours - theirs).norm() <= 0.1 * theirs.norm() + 1e-6)
 
 
 def _whole_addmm(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, functional_forward, replay, window_loss, window_outcome
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.shared_layers import KeptOutputs, SharedLayers
-from a3c_exp.compile.vectorize import VectorizedFunction, equal_to_rounding, replayed, vectorize
+from a3c_exp.compile.vectorize import VectorizedFunction, equal_to_bfloat16, equal_to_rounding, replayed, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
@@ -50,6 +50,7 @@ class SharedRowGradient:
             ``window_loss`` takes besides; then outputs of layers ``[K, n, *]`` or ``[1, G, n, *]``, as they were in acting with
             these very weights.
         kept: the names of these layers.
+        bfloat16: they were convolved in bfloat16.
     """
 
     def __init__(
@@ -60,13 +61,15 @@ class SharedRowGradient:
         learner: LearnerConfig,
         inputs: tuple[Tensor, ...],
         kept: Sequence[str],
+        bfloat16: bool = False,
     ) -> None:
         self._model, self._layout, self._weights, self._learner, self._kept = model, layout, weights, learner, kept
         self._outcome = window_outcome(model, learner)
         self._clip = partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm)
         try:
             pairs = zip(self._together(weights, *inputs), self._one_by_one(inputs, None)(*inputs), strict=True)
-            self.is_shared = all(equal_to_rounding(own, alone) for own, alone in pairs)
+            equal = equal_to_bfloat16 if bfloat16 else equal_to_rounding
+            self.is_shared = all(equal(own, alone) for own, alone in pairs)
         except (NotImplementedError, RuntimeError):  # a custom layer may not be made for many windows at all
             self.is_shared = False
 

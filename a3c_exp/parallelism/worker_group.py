@@ -280,7 +280,8 @@ class WorkerGroup:
         if not self._one_row:
             return group_gradient(model, layout, weights, learner, inputs, compiler)
         if self._shared_gradient is None:
-            self._shared_gradient = SharedRowGradient(model, layout, weights, learner, inputs, self._kept_layers)
+            kept, bfloat16 = self._kept_layers, self._setup.bfloat16
+            self._shared_gradient = SharedRowGradient(model, layout, weights, learner, inputs, kept, bfloat16)
         return self._shared_gradient.vectorized(inputs, compiler)
 
     def _begin_episode(self, k: int) -> int | None:

@@ -83,10 +83,14 @@ def test_code_with_convolutions_is_another_and_code_without_is_the_same(weights:
 
 
 class GraphRunner(Compiler):
-    """Runs the graph that would be compiled, bfloat16 and all."""
+    """Runs the graphs that would be compiled, bfloat16 and all, and knows their ``sizes``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.sizes: list[int] = []
 
     def compile(self, op_graph: Any, weights: Tensor, examples: Any) -> Any:
-        self.num_compiled += 1
+        self.sizes.append(len(op_graph.operations))
         return _to_fx_graph(op_graph, weights, self.bfloat16)
 
 
@@ -103,6 +107,24 @@ def test_a_training_is_that_of_float32_but_for_rounding(name: str, strategy: Any
     assert not torch.equal(exact, halved)
     # Not nearer to it: the gradient of a bias before a norm is rounding alone.
     assert functional.cosine_similarity(exact - begun, halved - begun, dim=0) > 0.95
+
+
+@pytest.mark.slow
+def test_the_car_takes_the_functions_that_it_takes_in_float32() -> None:
+    """None of its functions fails its check, and workers that share weights still share their layers: what they kept of acting
+    was convolved in bfloat16, and what they are compared with was not."""
+    overrides = ["env=car_racing", "compile=true", "workers=2", "parallelism.processes=1"]
+    sizes = []
+    for precision in ("float32", "bfloat16"):
+        (job,) = compose_jobs([*overrides, f"precision={precision}"], multirun=False)
+        run = build.build_run(job.config)
+        task = run.parallelism.compile_task(run.setup)
+        assert task is not None
+        runner = GraphRunner(bfloat16=run.setup.bfloat16)
+        task.run(runner)
+        assert runner.failures == []
+        sizes.append(runner.sizes)
+    assert sizes[0] == sizes[1] and len(sizes[0]) >= 2
 
 
 @pytest.mark.parametrize(

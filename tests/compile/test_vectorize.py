@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from a3c_exp.algorithm.window_gradient import functional_forward
-from a3c_exp.compile.vectorize import PerWorkerFunction, outputs_match, vectorize
+from a3c_exp.compile.vectorize import PerWorkerFunction, equal_to_rounding, outputs_match, same_bits, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
@@ -124,8 +124,8 @@ def test_compiled_code_may_round_but_not_be_wrong(error: float, accepted: bool) 
         (result,) = reference(x)
         return (result + error * result.abs().max(),)
 
-    assert outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], 1e-3) is accepted
-    assert not outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], 0.0)
+    assert outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], equal_to_rounding) is accepted
+    assert not outputs_match(candidate, reference, torch.zeros(2, 3), [torch.zeros(50)], same_bits)
 
 
 @pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
