@@ -207,7 +207,7 @@ def equal_to_rounding(ours: Tensor, theirs: Tensor) -> bool:
 
 def equal_to_bfloat16(ours: Tensor, theirs: Tensor) -> bool:
     """Equal but for convolutions in bfloat16: to a tenth of all numbers' norm. By four of them with norms before and behind, at
-    inputs of noise, gradients differ by 4 %."""
+    inputs of noise, gradients differ by several percent."""
     if not ours.dtype.is_floating_point:
         return equal_to_rounding(ours, theirs)
     ours, theirs = ours.nan_to_num(), theirs.nan_to_num()
