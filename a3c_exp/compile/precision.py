@@ -1,5 +1,6 @@
 """Convolutions of compiled code in bfloat16: half the bytes, and a fraction of the time where the processor multiplies them."""
 
+import platform
 from collections.abc import Mapping, Sequence
 from operator import getitem
 from pathlib import Path
@@ -18,9 +19,10 @@ _CONVOLUTIONS = (_ATEN.convolution.default, _ATEN.convolution_backward.default)
 
 def multiplies_bfloat16() -> bool:
     """Whether this processor has instructions for products of bfloat16, without which they are slower than those of float32."""
-    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2", "AVX512"):
+    if platform.machine() in ("x86_64", "AMD64"):  # where the last line counts any avx512, with or without them
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def has_convolutions(op_graph: OpGraph) -> bool:

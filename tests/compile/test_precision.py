@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from a3c_exp.compile.compiler import Compiler, _to_fx_graph
 from a3c_exp.compile.precision import multiplies_bfloat16
-from a3c_exp.compile.vectorize import _record_op_graph, vectorize
+from a3c_exp.compile.vectorize import _record_op_graph, equal_to_bfloat16, vectorize
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.parallelism import worker_group
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
@@ -72,6 +72,14 @@ def test_what_is_rounded_are_the_inputs_of_a_convolution_and_nothing_else(weight
     torch.testing.assert_close((loss, sums), ((maps**2).mean(), maps.sum((1, 2, 3))), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(("error", "accepted"), [(0.0, True), (0.05, True), (0.2, False)])
+def test_a_gradient_may_round_but_not_be_wrong(error: float, accepted: bool) -> None:
+    gradient, wrong = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
+    assert equal_to_bfloat16(gradient + error * wrong, gradient) is accepted
+    choices = torch.arange(10)
+    assert equal_to_bfloat16(choices, choices) and not equal_to_bfloat16(choices, choices.roll(1))
+
+
 def test_code_with_convolutions_is_another_and_code_without_is_the_same(weights: Tensor, tmp_path: Path) -> None:
     def line(flat: Tensor, pictures: Tensor) -> tuple[Tensor]:
         return (flat.mean() * pictures,)
@@ -118,10 +126,10 @@ def test_the_car_takes_the_functions_that_it_takes_in_float32() -> None:
     for precision in ("float32", "bfloat16"):
         (job,) = compose_jobs([*overrides, f"precision={precision}"], multirun=False)
         run = build.build_run(job.config)
-        task = run.parallelism.compile_task(run.setup)
-        assert task is not None
+        compile_task = run.parallelism.compile_task(run.setup)
+        assert compile_task is not None
         runner = GraphRunner(bfloat16=run.setup.bfloat16)
-        task.run(runner)
+        compile_task.run(runner)
         assert runner.failures == []
         sizes.append(runner.sizes)
     assert sizes[0] == sizes[1] and len(sizes[0]) >= 2
